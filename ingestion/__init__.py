@@ -1,0 +1,1 @@
+"""Everything that is stored, and how it gets stored."""

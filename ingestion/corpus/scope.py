@@ -1,0 +1,36 @@
+"""Who may see what: the required first argument of every read and write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+TenantId = NewType("TenantId", str)
+
+PUBLIC_READER = "*"
+"""Stored as the reader of a document without labels: everyone within its tenant may read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One tenant and the labels (groups) that the caller may read.
+
+    `labels=None` reads every document of the tenant (administrators, and the keyless loopback mode).
+    With a set, a document is visible if it has no labels or shares at least one with the set.
+    """
+
+    tenant: TenantId
+    labels: frozenset[str] | None = None
+
+    def readers(self) -> tuple[str, ...] | None:
+        """The values of a document's `readers` that admit this scope, or None if all do."""
+        return None if self.labels is None else (PUBLIC_READER, *sorted(self.labels))
+
+    def may_read(self, labels: tuple[str, ...]) -> bool:
+        """Whether a document with these labels is visible."""
+        return self.labels is None or not labels or not self.labels.isdisjoint(labels)
+
+
+def readers_of(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """What the index stores for a document with these labels."""
+    return labels or (PUBLIC_READER,)

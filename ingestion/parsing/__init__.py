@@ -1,0 +1,1 @@
+"""Bytes to normalised text with spans; every document is read in a child process with limits."""

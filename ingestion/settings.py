@@ -1,0 +1,102 @@
+"""Settings of everything that stores: read here from `PLUMBLINE_*` and nowhere else in `ingestion`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_EMBEDDING_MODEL = "ibm-granite/granite-embedding-30m-english"
+
+
+class EngineKind(StrEnum):
+    EDGE = "edge"
+    SERVER = "server"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IndexSettings(_Group):
+    """Where the vectors live."""
+
+    engine: EngineKind = Field(EngineKind.EDGE, description="`edge` (in the process) or `server`")
+    url: str = Field("http://127.0.0.1:6333", description="Qdrant server, REST address")
+    grpc_port: int = Field(6334, description="Qdrant server, gRPC port")
+    api_key: SecretStr | None = Field(None, description="Qdrant server's API key")
+    prefix: str = Field("plumbline", description="first part of the index name")
+    timeout_s: float = Field(10.0, gt=0, description="longest wait for one call to the server")
+    write_batch: Annotated[int, Field(ge=1, le=256)] = Field(
+        64, description="points per write; Edge's writes hold up all other threads"
+    )
+
+
+class EmbedderSettings(_Group):
+    """The model that turns text into vectors."""
+
+    provider: Literal["local", "openai"] = Field(
+        "local", description="`local` (sentence-transformers) or `openai` (any compatible endpoint)"
+    )
+    model: str = Field(DEFAULT_EMBEDDING_MODEL, description="model id of a hub or of the endpoint, or a local folder")
+    revision: str | None = Field(None, description="revision of a hub model")
+    sha256: str | None = Field(None, description="expected SHA-256 of the weights file of a local folder or hub model")
+    base_url: str | None = Field(None, description="OpenAI-compatible endpoint for embeddings")
+    api_key: SecretStr | None = Field(None, description="key for that endpoint")
+    dimension: int | None = Field(
+        None, ge=1, description="vector size of the endpoint's model; asked for once if unset"
+    )
+    query_prefix: str = Field("", description="text put before every query (some models want one)")
+    document_prefix: str = Field("", description="text put before every document chunk")
+    batch_size: int = Field(32, ge=1, description="texts per forward pass or call")
+    threads: int | None = Field(None, ge=1, description="CPU threads of the model; all cores if unset")
+    timeout_s: float = Field(30.0, gt=0, description="longest wait for one call to the endpoint")
+
+    @model_validator(mode="after")
+    def _endpoint_is_complete(self) -> EmbedderSettings:
+        if self.provider == "openai" and self.base_url is None:
+            raise ValueError("PLUMBLINE_EMBEDDER__PROVIDER=openai needs PLUMBLINE_EMBEDDER__BASE_URL")
+        return self
+
+
+class ChunkingSettings(_Group):
+    """How text is cut, in the embedder's own tokens."""
+
+    max_tokens: int = Field(200, ge=32, description="longest chunk of prose; code and tables may be longer")
+    min_tokens: int = Field(40, ge=0, description="shorter siblings are merged")
+    hard_max_tokens: int = Field(
+        480, ge=64, description="longest code block or table kept whole; beyond it is cut at lines"
+    )
+
+
+class ParsingSettings(_Group):
+    """Limits of the child process that reads one document."""
+
+    max_bytes: int = Field(50_000_000, ge=1, description="largest document accepted")
+    max_text_chars: int = Field(10_000_000, ge=1, description="longest normalised text accepted")
+    max_unpacked_bytes: int = Field(300_000_000, ge=1, description="largest content of a zip-based document")
+    timeout_s: float = Field(60.0, gt=0, description="wall time for one document")
+    memory_mb: int = Field(2048, ge=256, description="address space of the parser process")
+    processes: int = Field(1, ge=1, description="parser processes")
+
+
+class Settings(BaseSettings):
+    """Settings shared by ingestion and service. Immutable; secrets never print."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PLUMBLINE_", env_nested_delimiter="__", frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    data_dir: Path = Field(Path(".plumbline"), description="folder of the embedded database, index and models")
+    database_url: SecretStr | None = Field(
+        None, description="SQLAlchemy address of Postgres; SQLite in the data folder if unset"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+    log_format: Literal["json", "console"] = Field("console", description="one JSON object a line, or for people")
+    index: IndexSettings = Field(default_factory=IndexSettings)
+    embedder: EmbedderSettings = Field(default_factory=EmbedderSettings)
+    chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
+    parsing: ParsingSettings = Field(default_factory=ParsingSettings)

@@ -1,0 +1,1 @@
+"""Everything that answers: search, context packs, cited answers, and the record of how good they were."""

@@ -1,0 +1,56 @@
+"""Errors of requests and answers, under the one root of `ingestion.errors` (drawn there).
+
+PlumblineError
+├── AccessDenied
+│   ├── Unauthenticated      no key, or not a valid one
+│   └── Forbidden            the key lacks the scope that the call needs
+├── RequestTooLarge
+└── ModelFailure             the language model did not deliver; an answer degrades, a request never fails
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from ingestion.errors import PlumblineError
+
+
+class AccessDenied(PlumblineError):
+    code = "access_denied"
+
+
+class Unauthenticated(AccessDenied):
+    code = "unauthenticated"
+
+
+class Forbidden(AccessDenied):
+    code = "forbidden"
+
+
+class RequestTooLarge(PlumblineError):
+    code = "request_too_large"
+
+
+class ModelFailureReason(StrEnum):
+    """Why an answer is degraded. Stable: shown in `degraded.reason` and counted in the metrics."""
+
+    NOT_CONFIGURED = "model_not_configured"
+    UNREACHABLE = "model_unreachable"
+    TIMEOUT = "model_timeout"
+    RATE_LIMITED = "model_rate_limited"
+    REJECTED = "model_rejected_request"
+    SERVER_ERROR = "model_server_error"
+    EMPTY = "model_empty_answer"
+    UNCITED = "model_uncited_answer"
+    INTERRUPTED = "model_interrupted"
+
+
+class ModelFailure(PlumblineError):
+    """The language model did not deliver; `reason` says how."""
+
+    code = "model_failure"
+
+    def __init__(self, reason: ModelFailureReason, detail: str, *, retryable: bool = False) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.may_retry = retryable

@@ -1,0 +1,1 @@
+"""Passages to cited answers, with or without a language model."""

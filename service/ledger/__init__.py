@@ -1,0 +1,1 @@
+"""What happened and who may: the append-only ledger and its database."""

@@ -1,0 +1,1 @@
+"""Question to ranked passages; no language model here."""

@@ -1,0 +1,69 @@
+"""What retrieval returns: passages with a calibrated score, and how relevant the whole result is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ingestion.corpus.records import IndexedChunk, Span
+
+
+@dataclass(frozen=True, slots=True)
+class LegScores:
+    """Raw scores: `dense` a cosine, `sparse` BM25, `rerank` as the reranker gives it. None: that leg missed it."""
+
+    dense: float | None = None
+    sparse: float | None = None
+    rerank: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk returned to a reader. `score` is the calibrated probability in [0, 1] that it is relevant.
+
+    `highlights` are spans into the document's text, inside the chunk's own span.
+    """
+
+    indexed: IndexedChunk
+    score: float
+    scores: LegScores = LegScores()
+    highlights: tuple[Span, ...] = ()
+
+
+class RelevanceLabel(StrEnum):
+    STRONG = "strong"
+    WEAK = "weak"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class RelevanceSignals:
+    """`top_score` and `margin` (to the next document) are scores; `lexical_coverage` is the share of the
+    query's weighted terms that the best passages contain; `legs_agree` whether both legs rank one document first.
+    """
+
+    top_score: float = 0.0
+    margin: float = 0.0
+    lexical_coverage: float = 0.0
+    legs_agree: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Relevance:
+    """Whether the corpus holds anything about the query; `confidence` is the probability that it does."""
+
+    label: RelevanceLabel
+    confidence: float
+    signals: RelevanceSignals = RelevanceSignals()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Passages best first; `total` counts all that matched, `timings_ms` the stages."""
+
+    passages: tuple[Passage, ...]
+    relevance: Relevance
+    total: int
+    facets: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
