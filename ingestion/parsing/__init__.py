@@ -1,1 +1,5 @@
-"""Bytes to normalised text with spans; every document is read in a child process with limits."""
+"""From bytes to normalised text with spans. `DocumentParser` is the door; what lies behind runs in child processes."""
+
+from ingestion.parsing.parser import DocumentParser, parser_version
+
+__all__ = ["DocumentParser", "parser_version"]
