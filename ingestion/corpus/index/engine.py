@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -32,6 +32,8 @@ class IndexPoint:
     title: str
     updated_at: datetime
     metadata: Metadata = field(default_factory=dict)
+    document_id: str = ""
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ class Legs:
     sparse: tuple[IndexHit, ...] = ()
 
 
+def ranking(scored: Iterable[tuple[str, float]]) -> tuple[IndexHit, ...]:
+    """The hits, best first; equal scores in id order, on both engines."""
+    hits = [IndexHit(ChunkId(id_), score) for id_, score in scored]
+    return tuple(sorted(hits, key=lambda hit: (-hit.score, hit.id)))
+
+
 class IndexEngine(Protocol):
     """Both engines pass tests/contracts/test_index_engine.py.
 
@@ -79,7 +87,10 @@ class IndexEngine(Protocol):
         ...
 
     def find_exact(self, scope: Scope, needle: str, query: IndexQuery) -> tuple[ChunkId, ...]:
-        """Ids of chunks whose text contains `needle` case-insensitively, as SQL `LIKE '%needle%'` would; up to `limit`."""
+        """Ids of chunks whose text contains `needle`, case-insensitively, as SQL `LIKE '%needle%'` finds them.
+
+        Up to `limit`, in id order. An empty needle is contained in every text.
+        """
         ...
 
     def count(self, scope: Scope, query: IndexQuery | None = None) -> int:

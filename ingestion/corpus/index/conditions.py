@@ -1,0 +1,146 @@
+"""From scope, collections and filter expression to an engine's filter: the only place where one is made.
+
+`scoped` puts the tenant, and on reads the readers, into every filter; engines accept no other kind. What differs
+between the engines' classes is a `Dialect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NewType, Protocol
+
+from ingestion.corpus.filters import (
+    METADATA_PREFIX,
+    Condition,
+    FieldKind,
+    Filter,
+    Number,
+    Value,
+    kind_of,
+    parse_time,
+)
+from ingestion.corpus.index.engine import IndexQuery
+from ingestion.corpus.index.payload import flag, fold, metadata_path, timestamp
+from ingestion.corpus.records import DocumentKey, VersionId
+from ingestion.corpus.scope import Scope
+from ingestion.errors import InvalidRequest
+
+ScopedFilter = NewType("ScopedFilter", object)
+"""An engine's filter that holds the tenant condition. Made by `reading` and `writing` below and nowhere else."""
+
+_PATHS = {"label": "labels"}
+
+
+class Dialect(Protocol):
+    """The filter classes of one engine. Conditions and filters are the vendor's own objects."""
+
+    def group(self, *, must: list[Any], should: list[Any], must_not: list[Any]) -> Any: ...
+
+    def match(self, path: str, values: Sequence[str]) -> Any: ...
+
+    def contain(self, path: str, needle: str) -> Any: ...
+
+    def number_range(self, path: str, bounds: Mapping[str, Number]) -> Any: ...
+
+    def time_range(self, path: str, bounds: Mapping[str, str]) -> Any: ...
+
+    def is_empty(self, path: str) -> Any: ...
+
+
+def reading(dialect: Dialect, scope: Scope, query: IndexQuery, *, needle: str | None = None) -> ScopedFilter:
+    """What this scope may read and the query selects; with a needle, only chunks whose text contains it."""
+    must = [_tenant(dialect, scope)]
+    readers = scope.readers()
+    if readers is not None:
+        must.append(dialect.match("readers", readers))
+    if query.collections:
+        must.append(dialect.match("collection", query.collections))
+    if query.filter is not None:
+        must.append(_group(dialect, query.filter))
+    if needle:
+        must.append(dialect.contain("folded", fold(needle)))
+    return ScopedFilter(dialect.group(must=must, should=[], must_not=[]))
+
+
+def writing(dialect: Dialect, scope: Scope, key: DocumentKey, version: VersionId) -> ScopedFilter:
+    """The chunks of one version within the tenant. Labels don't count: a deletion must leave nothing behind."""
+    must = [_tenant(dialect, scope), dialect.match("document_key", (key,)), dialect.match("version", (version,))]
+    return ScopedFilter(dialect.group(must=must, should=[], must_not=[]))
+
+
+def _tenant(dialect: Dialect, scope: Scope) -> Any:
+    return dialect.match("tenant", (scope.tenant,))
+
+
+def _group(dialect: Dialect, group: Filter | Condition) -> Any:
+    return dialect.group(
+        must=[_condition(dialect, condition) for condition in group.must],
+        should=[_condition(dialect, condition) for condition in group.should],
+        must_not=[_condition(dialect, condition) for condition in group.must_not],
+    )
+
+
+def _condition(dialect: Dialect, condition: Condition) -> Any:
+    if condition.key is None:
+        return _group(dialect, condition)
+    if condition.exists is not None:
+        return _existence(dialect, condition.key, condition.exists)
+    if condition.bounds:
+        return _range(dialect, _path(condition.key), condition.bounds)
+    values = condition.any_of if condition.any_of is not None else (condition.equals,)
+    return _equality(dialect, condition.key, [value for value in values if value is not None])
+
+
+def _existence(dialect: Dialect, key: str, wanted: bool) -> Any:
+    empty = [dialect.is_empty(path) for path in _all_paths(key)]
+    if wanted:
+        absent = dialect.group(must=empty, should=[], must_not=[])
+        return dialect.group(must=[], should=[], must_not=[absent])
+    return dialect.group(must=empty, should=[], must_not=[])
+
+
+def _range(dialect: Dialect, path: str, bounds: Mapping[str, Number | datetime]) -> Any:
+    times = {name: timestamp(bound) for name, bound in bounds.items() if isinstance(bound, datetime)}
+    if times:
+        return dialect.time_range(path, times)
+    return dialect.number_range(path, {name: b for name, b in bounds.items() if not isinstance(b, datetime)})
+
+
+def _equality(dialect: Dialect, key: str, values: Sequence[Value]) -> Any:
+    path = _path(key)
+    if kind_of(key) is FieldKind.TIME:
+        moments = [parse_time(str(value)) for value in values]
+        alternatives = [_range(dialect, path, {"gte": moment, "lte": moment}) for moment in moments]
+        return dialect.group(must=[], should=alternatives, must_not=[])
+    alternatives = []
+    texts = [value for value in values if isinstance(value, str)]
+    if texts:
+        alternatives.append(dialect.match(path, texts))
+    for value in values:
+        if isinstance(value, bool):
+            alternatives.append(dialect.match(metadata_path("flags", _name(key)), (flag(value),)))
+        elif not isinstance(value, str):
+            # The engines tell 3 from 3.0 when they match values, but not within a range.
+            alternatives.append(_range(dialect, path, {"gte": value, "lte": value}))
+    return dialect.group(must=[], should=alternatives, must_not=[])
+
+
+def _path(key: str) -> str:
+    match kind_of(key):
+        case None:
+            raise InvalidRequest(f"filter: unknown field {key}")
+        case FieldKind.METADATA:
+            return metadata_path("metadata", _name(key))
+        case _:
+            return _PATHS.get(key, key)
+
+
+def _all_paths(key: str) -> list[str]:
+    if kind_of(key) is FieldKind.METADATA:
+        return [metadata_path("metadata", _name(key)), metadata_path("flags", _name(key))]
+    return [_path(key)]
+
+
+def _name(key: str) -> str:
+    return key.removeprefix(METADATA_PREFIX)

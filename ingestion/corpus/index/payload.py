@@ -1,0 +1,121 @@
+"""What a point carries beside its vectors, the same on both engines; the text itself stays in the catalogue.
+
+tenant, collection, document_key, document_id, version, source, title    strings
+readers       who may read it: its labels, or `*` (scope.readers_of)
+labels        its labels, possibly none
+folded        the text, case-folded, for exact search
+updated_at, created_at    RFC 3339 UTC
+metadata      the document's metadata but booleans, keys percent-encoded
+flags         its booleans as "true" and "false": Edge cannot match a boolean
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingestion.corpus.index.engine import IndexPoint
+from ingestion.corpus.records import Metadata
+from ingestion.corpus.scope import Scope, readers_of
+from ingestion.errors import DimensionMismatch
+
+DENSE = "dense"
+LEXICAL = "lexical"
+KEYWORD_INDEXES = ("collection", "readers", "document_key")
+"""Payload fields with a keyword index, beside `tenant`, which is indexed as the tenant where the engine knows that."""
+TIME_INDEXES = ("updated_at",)
+
+_INTEGERS = range(-(2**63), 2**63)
+
+
+def payload_of(scope: Scope, point: IndexPoint) -> dict[str, Any]:
+    """The payload of a point written in this scope."""
+    payload: dict[str, Any] = {
+        "tenant": scope.tenant,
+        "collection": point.collection,
+        "readers": list(readers_of(point.labels)),
+        "labels": list(point.labels),
+        "document_key": point.document_key,
+        "document_id": point.document_id,
+        "version": point.version,
+        "folded": fold(point.text),
+        "source": point.source,
+        "title": clean(point.title),
+        "updated_at": timestamp(point.updated_at),
+        **_split_metadata(point.metadata),
+    }
+    if point.created_at is not None:
+        payload["created_at"] = timestamp(point.created_at)
+    return payload
+
+
+def fold(text: str) -> str:
+    """The text as exact search compares it: without case."""
+    return clean(text.casefold())
+
+
+def clean(text: str) -> str:
+    """The text with lone surrogates, which UTF-8 cannot carry, replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 UTC; a moment without zone is taken as UTC."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def metadata_path(field: str, name: str) -> str:
+    """JSON path of a metadata key inside `metadata` or `flags`, safe for any name."""
+    return f'{field}."{_encode(name)}"'
+
+
+def flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def check_dimension(vectors: Sequence[NDArray[np.float32]], dimension: int) -> None:
+    """Raises DimensionMismatch for the first vector that is not `(dimension,)`."""
+    for vector in vectors:
+        if vector.shape != (dimension,):
+            raise DimensionMismatch(f"the index holds vectors of {dimension} dimensions, got shape {vector.shape}")
+
+
+def mismatch(name: str, stored: int, wanted: int) -> DimensionMismatch:
+    return DimensionMismatch(
+        f"index {name} holds vectors of {stored} dimensions, but the embedding model gives {wanted}: "
+        "set the embedding model back, or ingest again into a new data folder or index prefix"
+    )
+
+
+def _split_metadata(metadata: Metadata) -> dict[str, dict[str, Any]]:
+    values: dict[str, Any] = {}
+    flags: dict[str, str] = {}
+    for name, value in metadata.items():
+        key = _encode(name)
+        if isinstance(value, bool):
+            flags[key] = flag(value)
+        elif isinstance(value, str):
+            values[key] = clean(value)
+        elif isinstance(value, list):
+            values[key] = [clean(item) for item in value]
+        elif isinstance(value, int) and value not in _INTEGERS:
+            values[key] = float(value)
+        elif math.isfinite(value):
+            values[key] = value
+    return {"metadata": values, "flags": flags}
+
+
+def _encode(name: str) -> str:
+    # Neither quotes nor backslashes, which JSON paths have no way to write, come out of percent-encoding.
+    return quote(name, safe="", errors="surrogatepass")
