@@ -60,13 +60,11 @@ _MISSING: dict[str, Callable[[], str | None]] = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests whose server is absent, each with its reason."""
-    reasons = {marker: missing() for marker, missing in _MISSING.items()}
-    for item in items:
-        for marker, reason in reasons.items():
-            if reason is not None and item.get_closest_marker(marker) is not None:
-                item.add_marker(pytest.mark.skip(reason=reason))
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose server is absent, with the reason."""
+    for marker, missing in _MISSING.items():
+        if item.get_closest_marker(marker) is not None and (reason := missing()) is not None:
+            pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

@@ -108,6 +108,7 @@ def check_environment(path: str, source: str) -> list[Violation]:
             and any(alias.name in ENVIRONMENT_NAMES for alias in node.names)
         )
         if through_os or imported:
+            assert isinstance(node, ast.Attribute | ast.ImportFrom)
             found.append(Violation(path, node.lineno, "uses the process environment; only settings.py may"))
     return found
 

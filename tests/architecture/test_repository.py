@@ -52,7 +52,7 @@ def test_no_trace_of_a_machine() -> None:
         "cd /roo" + "t/.cache",
         "file:///hom" + "e/jo/plumbline",
         "https://py" + "pi.org/simple",
-        "--index-url https://nex" + "us.example.net/simple",
+        "https://nex" + "us.example.net/simple",
     ],
 )
 def test_a_trace_of_a_machine_is_caught(text: str) -> None:
