@@ -114,6 +114,14 @@ def test_each_contract_breaks_alone(contract: str, tmp_path: Path) -> None:
     assert any(line.startswith(contract) for line in broken), done.stdout
 
 
+def test_the_one_exception_is_needed(tmp_path: Path) -> None:
+    _write_tree(tmp_path, {"service.cli": ["ingestion.cli"]})
+    contracts = tmp_path / ".importlinter"
+    contracts.write_text(contracts.read_text().replace("service.cli -> ingestion.cli", ""))
+
+    assert _lint(tmp_path).returncode == 1
+
+
 def test_a_new_room_must_take_its_place(tmp_path: Path) -> None:
     _write_tree(tmp_path, {})
     (tmp_path / "service" / "utils.py").touch()
