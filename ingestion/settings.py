@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
     log_format: Literal["json", "console"] = Field("console", description="one JSON object a line, or for people")
+    worker_id: str = Field("local", description="name of this worker; a restarted one takes up its unfinished jobs")
     index: IndexSettings = Field(default_factory=IndexSettings)
     embedder: EmbedderSettings = Field(default_factory=EmbedderSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)

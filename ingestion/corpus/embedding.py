@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ingestion.settings import EmbedderSettings
 
 
 class Embedder(Protocol):
@@ -38,3 +42,42 @@ class Embedder(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderPlan:
+    """An embedder that could be had: its files are checked, its weights not yet in memory.
+
+    `fingerprint` tells whether it can be the same embedder as before, without loading it.
+    """
+
+    fingerprint: str
+    load: Callable[[], Embedder]
+
+
+def plan_embedder(settings: EmbedderSettings, models_dir: Path) -> EmbedderPlan:
+    """The embedder that the settings name. `models_dir` keeps rebuilt and fetched model folders.
+
+    Raises:
+        ModelIntegrityError: weights whose hash is not the expected one.
+        ModelUnavailable: no such model, or it cannot be fetched.
+
+    `load` raises ModelUnavailable, too; ConfigurationError if an endpoint refuses the key, the model or the
+    dimension; BackendUnavailable if it does not answer.
+    """
+    if settings.provider == "openai":
+        from ingestion.corpus.embedders.openai_compatible import OpenAIEmbedder
+
+        described = f"openai:{settings.model}:{settings.dimension}:{settings.document_prefix}"
+        return EmbedderPlan(described, lambda: OpenAIEmbedder(settings))
+    from ingestion.corpus.embedders.resolution import resolve_model
+    from ingestion.corpus.embedders.sentence_transformers import SentenceTransformersEmbedder
+
+    files = resolve_model(settings, models_dir)
+    described = f"local:{files.label}@{files.identity}:{settings.document_prefix}"
+    return EmbedderPlan(described, lambda: SentenceTransformersEmbedder(files, settings))
+
+
+def open_embedder(settings: EmbedderSettings, models_dir: Path) -> Embedder:
+    """The embedder that the settings name, ready to use. Raises what `plan_embedder` and its `load` raise."""
+    return plan_embedder(settings, models_dir).load()

@@ -101,6 +101,15 @@ class ParsedDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class OutlineEntry:
+    """A heading of a document: its level (1-6), its words without marks, and where it stands in the text."""
+
+    level: int
+    title: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """The indexed unit. `text == document_text[span.start:span.end]`, always.
 
@@ -121,7 +130,7 @@ class Chunk:
 class DocumentSource:
     """What arrives at the pipeline: bytes with the facts around them.
 
-    `name` is the file name, whose suffix proposes the format. `submitted_at` orders competing versions.
+    `name` is the file name, whose suffix proposes the format. `unreadable` says why the bytes could not be had.
     """
 
     id: DocumentId
@@ -135,17 +144,48 @@ class DocumentSource:
     metadata: Metadata = field(default_factory=dict)
     media_type: str | None = None
     modified_at: datetime | None = None
+    unreadable: str | None = None
 
 
 class DocumentStatus(StrEnum):
-    QUEUED = "queued"
     INDEXED = "indexed"
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a user knows: one document of the catalogue with its live version."""
+    """What a user knows: one document of the catalogue with its live version.
+
+    `version` is None until a version is live. `failure` says why the last attempt to ingest it failed, if it did:
+    an older version may still be live then.
+    """
+
+    key: DocumentKey
+    id: DocumentId
+    tenant: TenantId
+    collection: str
+    uri: str
+    title: str
+    source: str
+    labels: tuple[str, ...]
+    metadata: Metadata
+    media_type: str
+    content_sha256: str
+    version: VersionId | None
+    chunk_count: int
+    size_bytes: int
+    created_at: datetime
+    updated_at: datetime
+    status: DocumentStatus = DocumentStatus.INDEXED
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentDraft:
+    """A version on its way to being live: all that the catalogue and the index will say about the document.
+
+    `submitted_at` orders competing versions: the one submitted last wins, whichever is ingested last.
+    """
 
     key: DocumentKey
     id: DocumentId
@@ -159,9 +199,8 @@ class Document:
     media_type: str
     content_sha256: str
     version: VersionId
-    chunk_count: int
     size_bytes: int
-    created_at: datetime
+    submitted_at: datetime
     updated_at: datetime
 
 

@@ -1,0 +1,272 @@
+"""The catalogue: the authority on which documents exist and which version of each is live.
+
+A version is `staged` while its chunks are written to the index, becomes `live` in one transaction, and is
+`retired` when another replaces it or the document is deleted. Whatever is not live is swept from the index
+afterwards, so a process killed at any point leaves nothing that a reader could see. Vectors are not its matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, select, update
+
+from ingestion.corpus import tables
+from ingestion.corpus.database import insert_if_absent, write_transaction
+from ingestion.corpus.records import (
+    Chunk,
+    DocumentDraft,
+    DocumentKey,
+    DocumentStatus,
+    Metadata,
+    OutlineEntry,
+    VersionId,
+    chunk_id,
+)
+from ingestion.corpus.scope import Scope, TenantId, readers_of
+from ingestion.corpus.versions import Generation
+
+_SEPARATOR = "\x1f"
+
+
+class VersionState(StrEnum):
+    STAGED = "staged"
+    LIVE = "live"
+    RETIRED = "retired"
+
+
+class PublishOutcome(StrEnum):
+    CREATED = "created"
+    UPDATED = "updated"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRef:
+    """One stored version of one document."""
+
+    tenant: TenantId
+    key: DocumentKey
+    version: VersionId
+
+
+def pack_readers(labels: tuple[str, ...]) -> str:
+    """The `readers` column: each admitted label between separators."""
+    return _SEPARATOR + _SEPARATOR.join(readers_of(labels)) + _SEPARATOR
+
+
+def reader_patterns(scope: Scope) -> tuple[str, ...] | None:
+    """Substrings of `readers` of which one must occur for the scope to read a document; None if all may."""
+    readers = scope.readers()
+    return None if readers is None else tuple(f"{_SEPARATOR}{reader}{_SEPARATOR}" for reader in readers)
+
+
+class Catalog:
+    """Writes to the catalogue. `catalog_reader` has the reads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def generation(self) -> Generation | None:
+        """The vector space of this corpus, or None before the first document."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(tables.generations).limit(1)).one_or_none()
+        return None if row is None else Generation(row.name, row.embedder, row.dimension, row.lexical, row.fingerprint)
+
+    def record_generation(self, generation: Generation) -> None:
+        with write_transaction(self._engine) as connection:
+            row = {**asdict(generation), "created_at": datetime.now(UTC)}
+            insert_if_absent(connection, tables.generations, row)
+
+    def live_versions(self, scope: Scope, keys: Collection[DocumentKey]) -> dict[DocumentKey, VersionId]:
+        """The live version of each of these documents of the tenant that has one."""
+        documents = tables.documents.c
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(documents.key, documents.version).where(
+                    documents.tenant == scope.tenant, documents.key.in_(keys), documents.version.is_not(None)
+                )
+            )
+            return {DocumentKey(row.key): VersionId(row.version) for row in rows}
+
+    def note_failure(self, scope: Scope, draft: DocumentDraft, failure: str) -> None:
+        """Record why the last attempt to ingest a document failed. A version that was live stays live."""
+        documents = tables.documents.c
+        with write_transaction(self._engine) as connection:
+            if self._deleted_since(connection, draft):
+                return
+            absent = _document_values(draft, 0) | {
+                "version": None,
+                "status": DocumentStatus.FAILED,
+                "created_at": datetime.now(UTC),
+            }
+            insert_if_absent(connection, tables.documents, absent)
+            connection.execute(
+                update(tables.documents)
+                .where(
+                    documents.tenant == scope.tenant,
+                    documents.key == draft.key,
+                    documents.submitted_at <= draft.submitted_at,
+                )
+                .values(failure=failure)
+            )
+
+    def stage(self, scope: Scope, draft: DocumentDraft, text: str, outline: Sequence[OutlineEntry]) -> None:
+        """Announce a version before its first chunk is written, so that a crash leaves a trace to sweep."""
+        row = {
+            "document_key": draft.key,
+            "version": draft.version,
+            "tenant": scope.tenant,
+            "state": VersionState.STAGED,
+            "text": text,
+            "outline": [[entry.level, entry.title, entry.span.start, entry.span.end] for entry in outline],
+            "staged_at": datetime.now(UTC),
+        }
+        with write_transaction(self._engine) as connection:
+            # The same version again (a resumed job): start it afresh. A live one is never staged again.
+            _delete_version(connection, VersionRef(scope.tenant, draft.key, draft.version))
+            connection.execute(insert(tables.versions).values(row))
+
+    def add_chunks(self, scope: Scope, draft: DocumentDraft, chunks: Sequence[Chunk]) -> None:
+        rows = [
+            {
+                "id": chunk_id(draft.key, draft.version, chunk.position),
+                "document_key": draft.key,
+                "version": draft.version,
+                "position": chunk.position,
+                "start": chunk.span.start,
+                "end": chunk.span.end,
+                "text": chunk.text,
+                "heading_path": list(chunk.heading_path),
+                "kinds": list(chunk.kinds),
+                "tokens": chunk.tokens,
+                "page": chunk.page,
+            }
+            for chunk in chunks
+        ]
+        if rows:
+            with write_transaction(self._engine) as connection:
+                connection.execute(insert(tables.chunks), rows)
+
+    def publish(self, scope: Scope, draft: DocumentDraft, *, chunk_count: int) -> PublishOutcome:
+        """Make the staged version the live one, in one transaction, and retire the one before it.
+
+        SUPERSEDED, and the staged version retired, if a later submission or a deletion came first.
+        """
+        documents = tables.documents.c
+        with write_transaction(self._engine) as connection:
+            current = connection.execute(
+                select(documents.version, documents.submitted_at)
+                .where(documents.tenant == scope.tenant, documents.key == draft.key)
+                .with_for_update()
+            ).one_or_none()
+            overtaken = current is not None and current.submitted_at > draft.submitted_at
+            if overtaken or self._deleted_since(connection, draft):
+                _set_state(connection, draft.key, draft.version, VersionState.RETIRED)
+                return PublishOutcome.SUPERSEDED
+            values = _document_values(draft, chunk_count)
+            if current is None:
+                connection.execute(insert(tables.documents).values(values | {"created_at": datetime.now(UTC)}))
+            else:
+                if current.version not in (None, draft.version):
+                    _set_state(connection, draft.key, current.version, VersionState.RETIRED)
+                connection.execute(update(tables.documents).where(documents.key == draft.key).values(values))
+            _set_state(connection, draft.key, draft.version, VersionState.LIVE)
+            _remember_metadata_keys(connection, scope.tenant, draft.metadata)
+        if current is None or current.version is None:
+            return PublishOutcome.CREATED
+        return PublishOutcome.UPDATED
+
+    def remove_document(self, scope: Scope, key: DocumentKey) -> None:
+        """Forget a document; its versions are retired, and submissions made before now can't bring it back."""
+        documents = tables.documents.c
+        with write_transaction(self._engine) as connection:
+            removed = connection.execute(
+                delete(tables.documents).where(documents.tenant == scope.tenant, documents.key == key)
+            )
+            if not removed.rowcount:
+                return
+            connection.execute(
+                update(tables.versions)
+                .where(tables.versions.c.tenant == scope.tenant, tables.versions.c.document_key == key)
+                .values(state=VersionState.RETIRED)
+            )
+            connection.execute(delete(tables.tombstones).where(tables.tombstones.c.document_key == key))
+            tombstone = {"document_key": key, "tenant": scope.tenant, "deleted_at": datetime.now(UTC)}
+            connection.execute(insert(tables.tombstones).values(tombstone))
+
+    def retired(self, scope: Scope, key: DocumentKey) -> list[VersionRef]:
+        """Versions of one document whose chunks must still leave the index."""
+        versions = tables.versions.c
+        condition = and_(
+            versions.tenant == scope.tenant, versions.document_key == key, versions.state == VersionState.RETIRED
+        )
+        return self._version_refs(condition)
+
+    def unfinished(self, *, staged_before: datetime) -> list[VersionRef]:
+        """Leftovers of processes that died: every retired version, and those staged before that time."""
+        versions = tables.versions.c
+        abandoned = and_(versions.state == VersionState.STAGED, versions.staged_at < staged_before)
+        return self._version_refs((versions.state == VersionState.RETIRED) | abandoned)
+
+    def forget_version(self, ref: VersionRef) -> None:
+        """Drop a version that is not live, once the index no longer holds it."""
+        with write_transaction(self._engine) as connection:
+            _delete_version(connection, ref)
+
+    def _version_refs(self, condition: ColumnElement[bool]) -> list[VersionRef]:
+        versions = tables.versions.c
+        query = select(versions.tenant, versions.document_key, versions.version).where(condition)
+        with self._engine.connect() as connection:
+            return [
+                VersionRef(TenantId(row.tenant), DocumentKey(row.document_key), VersionId(row.version))
+                for row in connection.execute(query)
+            ]
+
+    @staticmethod
+    def _deleted_since(connection: Connection, draft: DocumentDraft) -> bool:
+        tombstones = tables.tombstones.c
+        deleted_at: datetime | None = connection.scalar(
+            select(tombstones.deleted_at).where(tombstones.document_key == draft.key)
+        )
+        return deleted_at is not None and deleted_at > draft.submitted_at
+
+
+def _document_values(draft: DocumentDraft, chunk_count: int) -> dict[str, object]:
+    values = {name: getattr(draft, name) for name in DocumentDraft.__slots__}
+    return values | {
+        "labels": list(draft.labels),
+        "metadata": dict(draft.metadata),
+        "readers": pack_readers(draft.labels),
+        "chunk_count": chunk_count,
+        "status": DocumentStatus.INDEXED,
+        "failure": None,
+    }
+
+
+def _set_state(connection: Connection, key: DocumentKey, version: VersionId, state: VersionState) -> None:
+    versions = tables.versions.c
+    connection.execute(
+        update(tables.versions).where(versions.document_key == key, versions.version == version).values(state=state)
+    )
+
+
+def _delete_version(connection: Connection, ref: VersionRef) -> None:
+    versions = tables.versions.c
+    connection.execute(
+        delete(tables.versions).where(
+            versions.tenant == ref.tenant,
+            versions.document_key == ref.key,
+            versions.version == ref.version,
+            versions.state != VersionState.LIVE,
+        )
+    )
+
+
+def _remember_metadata_keys(connection: Connection, tenant: TenantId, metadata: Metadata) -> None:
+    known = set(connection.scalars(select(tables.metadata_keys.c.key).where(tables.metadata_keys.c.tenant == tenant)))
+    for key in sorted(set(metadata) - known):
+        insert_if_absent(connection, tables.metadata_keys, {"tenant": tenant, "key": key})

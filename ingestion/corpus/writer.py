@@ -1,0 +1,85 @@
+"""The write side of the corpus: a version is staged, filled, published and swept, in that order.
+
+Index and catalogue are two stores without a common transaction. The order of the writes makes up for it:
+readers believe the catalogue, the catalogue flips last, and what a crash leaves behind is known to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingestion.corpus.catalog import Catalog, PublishOutcome
+from ingestion.corpus.index.engine import IndexEngine, IndexPoint
+from ingestion.corpus.records import Chunk, DocumentDraft, DocumentKey, OutlineEntry, chunk_id
+from ingestion.corpus.scope import Scope
+from ingestion.corpus.sparse import SparseEncoder
+
+
+class CorpusWriter:
+    """Used by the pipeline, and for deletions. Safe from several threads."""
+
+    def __init__(self, catalog: Catalog, index: IndexEngine, sparse: SparseEncoder) -> None:
+        self.catalog = catalog
+        self._index = index
+        self._sparse = sparse
+
+    def stage(self, scope: Scope, draft: DocumentDraft, text: str, outline: Sequence[OutlineEntry]) -> None:
+        """Announce a version; nothing of it is served yet."""
+        self.catalog.stage(scope, draft, text, outline)
+
+    def add_chunks(
+        self, scope: Scope, draft: DocumentDraft, chunks: Sequence[Chunk], embeddings: NDArray[np.float32]
+    ) -> None:
+        """Store some chunks of a staged version with their embeddings, `(len(chunks), dim) float32`."""
+        self.catalog.add_chunks(scope, draft, chunks)
+        self._index.upsert(
+            scope, [self._point(draft, chunk, dense) for chunk, dense in zip(chunks, embeddings, strict=True)]
+        )
+
+    def publish(self, scope: Scope, draft: DocumentDraft, *, chunk_count: int) -> PublishOutcome:
+        """Make a staged version the one that readers see, and remove the one before it."""
+        outcome = self.catalog.publish(scope, draft, chunk_count=chunk_count)
+        self._sweep_document(scope, draft.key)
+        return outcome
+
+    def delete(self, scope: Scope, key: DocumentKey) -> None:
+        """Remove a document. When this returns no reader can find it."""
+        self.catalog.remove_document(scope, key)
+        self._sweep_document(scope, key)
+
+    def sweep(self, *, staged_before: datetime) -> int:
+        """Remove what dead processes left: retired versions, and those staged before that time. Returns how many."""
+        leftovers = self.catalog.unfinished(staged_before=staged_before)
+        for ref in leftovers:
+            self._index.delete_version(Scope(ref.tenant), ref.key, ref.version)
+            self.catalog.forget_version(ref)
+        return len(leftovers)
+
+    def flush(self) -> None:
+        """Make the index durable; may stall readers for some tenths of a second."""
+        self._index.flush()
+
+    def _sweep_document(self, scope: Scope, key: DocumentKey) -> None:
+        for ref in self.catalog.retired(scope, key):
+            self._index.delete_version(scope, ref.key, ref.version)
+            self.catalog.forget_version(ref)
+
+    def _point(self, draft: DocumentDraft, chunk: Chunk, dense: NDArray[np.float32]) -> IndexPoint:
+        return IndexPoint(
+            id=chunk_id(draft.key, draft.version, chunk.position),
+            document_key=draft.key,
+            version=draft.version,
+            collection=draft.collection,
+            labels=draft.labels,
+            text=chunk.text,
+            dense=dense,
+            sparse=self._sparse.encode_document(chunk.text, heading_path=(draft.title, *chunk.heading_path)),
+            source=draft.source,
+            title=draft.title,
+            updated_at=draft.updated_at,
+            metadata=draft.metadata,
+        )
