@@ -49,6 +49,9 @@ class EmbedderSettings(_Group):
     dimension: int | None = Field(
         None, ge=1, description="vector size of the endpoint's model; asked for once if unset"
     )
+    max_tokens: int = Field(
+        8191, ge=8, description="longest input of the endpoint's model, in cl100k_base tokens; longer text is cut"
+    )
     query_prefix: str = Field("", description="text put before every query (some models want one)")
     document_prefix: str = Field("", description="text put before every document chunk")
     batch_size: int = Field(32, ge=1, description="texts per forward pass or call")

@@ -1,0 +1,1 @@
+"""The embedders behind `ingestion.corpus.embedding`: where weights come from, and how text becomes vectors."""

@@ -1,0 +1,103 @@
+"""From a model id to checked files: an existing folder, else the packaged weights, else a model hub."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingestion.corpus.embedders.packaged import is_packaged, packaged_folder
+from ingestion.corpus.embedders.weights import appear_whole, weights_hashes, weights_identity
+from ingestion.errors import ModelIntegrityError, ModelUnavailable
+from ingestion.settings import DEFAULT_EMBEDDING_MODEL, EmbedderSettings
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_HUB_TIMEOUT_S = 10.0
+_HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
+_HUB_REFUSED = ("onnx/*", "openvino/*", "*/onnx/*", "training_args.bin", "*.py")
+_OPTIONS = (
+    "PLUMBLINE_EMBEDDER__MODEL may be a sentence-transformers folder, a model id of a hub that can be reached, "
+    f"or {DEFAULT_EMBEDDING_MODEL} (packaged, needs no network); "
+    "PLUMBLINE_EMBEDDER__PROVIDER=openai uses an endpoint instead"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A model folder that was checked. `label` is for people, `identity` the SHA-256 of the weights."""
+
+    folder: Path
+    label: str
+    identity: str
+    packaged: bool = False
+
+
+def resolve_model(settings: EmbedderSettings, models_dir: Path) -> ModelFiles:
+    """Files of `settings.model`, fetched or rebuilt if need be, with their hash checked where one is known.
+
+    Raises:
+        ModelIntegrityError: weights differ from the pinned hash, or from `settings.sha256`.
+        ModelUnavailable: no such folder, no weights in it, or the hub does not give them.
+    """
+    model = settings.model
+    local = Path(model).expanduser()
+    packaged = False
+    if local.is_dir():
+        folder, label = local, local.resolve().name
+    elif is_packaged(model) and settings.revision is None:
+        folder, label, packaged = packaged_folder(models_dir), model, True
+    elif _HUB_ID.fullmatch(model):
+        folder, label = _hub_folder(model, settings.revision, models_dir), model
+    else:
+        raise ModelUnavailable(f"there is no folder {model}, and it is not a model id; {_OPTIONS}")
+    hashes = weights_hashes(folder)
+    if settings.sha256 is not None and settings.sha256.lower() not in hashes.values():
+        found = ", ".join(f"{name} {digest}" for name, digest in hashes.items())
+        raise ModelIntegrityError(
+            f"the weights in {folder} have SHA-256 {found}, expected {settings.sha256.lower()}; "
+            "put the right files there, or mend PLUMBLINE_EMBEDDER__SHA256"
+        )
+    return ModelFiles(folder=folder, label=label, identity=weights_identity(hashes), packaged=packaged)
+
+
+def _hub_folder(model: str, revision: str | None, models_dir: Path) -> Path:
+    """Folder of a hub model, fetched once and complete or not there; a later start needs no network."""
+    wanted = f"{model}@{revision or 'main'}"
+    slug = re.sub(r"[^\w.-]+", "--", model)
+    folder = models_dir / f"{slug}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+    if not folder.is_dir():
+        appear_whole(folder, lambda work: _download(model, revision, work))
+    return folder
+
+
+def _download(model: str, revision: str | None, folder: Path) -> None:
+    """Fetch a model into `folder`. One short question first, so that a closed network fails in seconds.
+
+    Raises:
+        ModelUnavailable: the hub cannot be reached, or knows no such model or revision.
+    """
+    import shutil
+
+    import httpx
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        hub = HfApi()
+        files = hub.model_info(model, revision=revision, timeout=_HUB_TIMEOUT_S).siblings or []
+        safe = any(file.rfilename.endswith(".safetensors") for file in files)
+        hub.snapshot_download(
+            model,
+            revision=revision,
+            local_dir=folder,
+            allow_patterns=[p for p in _HUB_FILES if not (safe and p == "*.bin")],
+            ignore_patterns=list(_HUB_REFUSED),
+            etag_timeout=_HUB_TIMEOUT_S,
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelUnavailable(f"the hub does not give {model}: {reason}; {_OPTIONS}") from error
+    except (httpx.HTTPError, OSError) as error:
+        raise ModelUnavailable(f"the hub cannot be reached for {model} ({error}); {_OPTIONS}") from error
+    shutil.rmtree(folder / ".cache", ignore_errors=True)

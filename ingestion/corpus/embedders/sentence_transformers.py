@@ -1,0 +1,147 @@
+"""The embedder that runs in the process: any sentence-transformers model, float32, without network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingestion.corpus.embedders.resolution import ModelFiles
+from ingestion.corpus.embedders.tokenizing import SharedTokenizer
+from ingestion.errors import ModelUnavailable
+from ingestion.settings import EmbedderSettings
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_IDENTITY_DIGITS = 12
+_UNBOUNDED_TOKENS = 1_000_000
+"""`max_tokens` of a model without positions (a table of word vectors), which takes text of any length."""
+
+
+class SentenceTransformersEmbedder:
+    """Vectors from a model folder. Loading takes seconds; the object is safe to share between threads.
+
+    Raises:
+        ModelUnavailable: the folder does not hold a text model that the installed libraries can load.
+    """
+
+    def __init__(self, files: ModelFiles, settings: EmbedderSettings) -> None:
+        import torch
+
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        self._torch = torch
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model = _load(files, self._device)
+        self._tokenizer, self._flat_input = _tokenizer_of(self._model, files)
+        self._batch_size = settings.batch_size
+        self._query_prefix = settings.query_prefix or self._model.prompts.get("query") or ""
+        self._document_prefix = settings.document_prefix or self._model.prompts.get("document") or ""
+        self._name = _name(files, self._document_prefix)
+        self._max_tokens = self._tokenizer.max_tokens or _UNBOUNDED_TOKENS
+        self._dimension: int = self._forward([self._tokenizer.ids_of_one("a")]).shape[1]
+
+    @property
+    def name(self) -> str:
+        """Model and first digits of its weights' SHA-256; a document prefix is part of the vector space too."""
+        return self._name
+
+    @property
+    def dimension(self) -> int:
+        return self._dimension
+
+    @property
+    def max_tokens(self) -> int:
+        return self._max_tokens
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Length of each text in the model's tokens, special tokens and prefix excluded."""
+        return self._tokenizer.count(texts)
+
+    def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """`(n, dim) float32`, rows L2-normalised, in input order. Batches hold texts of like length: little padding."""
+        vectors = np.empty((len(texts), self._dimension), dtype=np.float32)
+        rows = self._tokenizer.ids([self._document_prefix + text for text in texts])
+        longest_first = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
+        for start in range(0, len(rows), self._batch_size):
+            batch = longest_first[start : start + self._batch_size]
+            vectors[batch] = self._forward([rows[i] for i in batch])
+        return vectors
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """`(dim,) float32`, L2-normalised."""
+        vector: NDArray[np.float32] = self._forward([self._tokenizer.ids_of_one(self._query_prefix + text)])[0]
+        return vector
+
+    def close(self) -> None:
+        """Nothing to release: the memory goes with the object."""
+
+    def _forward(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """`(n, dim) float32`, rows L2-normalised, of token ids. The modules are called without `encode`'s overhead."""
+        with self._torch.inference_mode():
+            output = self._model(self._features(rows))["sentence_embedding"]
+            vectors: NDArray[np.float32] = output.float().cpu().numpy()
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+        return unit
+
+    def _features(self, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
+        from_numpy = self._torch.from_numpy
+        if self._flat_input:
+            ids, offsets = self._tokenizer.flatten(rows)
+            return {"input_ids": from_numpy(ids).to(self._device), "offsets": from_numpy(offsets).to(self._device)}
+        ids, mask = self._tokenizer.pad(rows)
+        return {"input_ids": from_numpy(ids).to(self._device), "attention_mask": from_numpy(mask).to(self._device)}
+
+
+def _load(files: ModelFiles, device: str) -> SentenceTransformer:
+    """The model in float32, from files alone: no code of the model's author is run and the network is not asked."""
+    import torch
+    from safetensors import SafetensorError
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    model_options: dict[str, Any] = {"dtype": torch.float32}
+    if files.packaged:
+        model_options["add_pooling_layer"] = False  # the pack has none, and [CLS] is taken before it
+    try:
+        model = SentenceTransformer(str(files.folder), device=device, local_files_only=True, model_kwargs=model_options)
+    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, ImportError, SafetensorError) as error:
+        raise ModelUnavailable(
+            f"{files.folder} cannot be loaded as a sentence-transformers model ({error}); "
+            "check PLUMBLINE_EMBEDDER__MODEL"
+        ) from error
+    return model.eval()
+
+
+def _tokenizer_of(model: SentenceTransformer, files: ModelFiles) -> tuple[SharedTokenizer, bool]:
+    """The model's tokenizer, and whether the model takes texts end to end (word vectors) instead of padded rows."""
+    from tokenizers import Tokenizer
+
+    vendor = model.tokenizer
+    if isinstance(vendor, Tokenizer):
+        return SharedTokenizer(vendor, max_tokens=None, specials=False), True
+    backend = getattr(vendor, "backend_tokenizer", None)
+    if not isinstance(backend, Tokenizer) or not model.max_seq_length:
+        raise ModelUnavailable(
+            f"{files.label} is not a text model with a fast tokenizer; set PLUMBLINE_EMBEDDER__MODEL to one that is"
+        )
+    shared = SharedTokenizer(
+        backend,
+        max_tokens=int(model.max_seq_length),
+        pad_id=int(vendor.pad_token_id or 0),
+        pad_left=vendor.padding_side == "left",
+    )
+    return shared, False
+
+
+def _name(files: ModelFiles, document_prefix: str) -> str:
+    name = f"{files.label}@{files.identity[:_IDENTITY_DIGITS]}"
+    if document_prefix:
+        name += f"+{hashlib.sha256(document_prefix.encode()).hexdigest()[:8]}"
+    return name
