@@ -8,6 +8,7 @@ from markdown_it import MarkdownIt
 
 _MARKED = re.compile(r"[\\`*_\[\]<>&!#~\n{]|^[=-]+$", re.MULTILINE)
 _ANCHOR = re.compile(r"\s*\{[#:.][^{}]*\}\s*\Z")
+_UNDERLINE = re.compile(r"([=\-~^*#])\1{2,}")
 _LONGEST = 400
 """Characters read of a heading: inline parsing of hostile input is not linear."""
 
@@ -35,5 +36,6 @@ class HeadingReader:
         return " ".join(_ANCHOR.sub("", "".join(words)).split())
 
     def plain(self, source: str) -> str:
-        """A heading's words on one line, in a format without marks."""
-        return " ".join(source[:_LONGEST].split())
+        """A heading's words on one line, in a format without marks but an underline."""
+        lines = (line for line in source[:_LONGEST].split("\n") if not _UNDERLINE.fullmatch(line.strip()))
+        return " ".join(" ".join(lines).split())

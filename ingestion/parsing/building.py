@@ -23,6 +23,8 @@ class Block:
     page: int | None = None
     tight: bool = False
     """True: follows the block before it without an empty line, as rows and list items do."""
+    indent: int = 0
+    """Spaces before the first line, outside the element's span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def assemble(blocks: Iterable[Block]) -> tuple[str, tuple[Element, ...]]:
         if not body.strip():
             continue
         if parts:
-            separator = "\n" if block.tight else "\n\n"
+            separator = ("\n" if block.tight else "\n\n") + " " * block.indent
             parts.append(separator)
             position += len(separator)
         parts.append(body)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 
 from ingestion.corpus.records import ParsedDocument
 from ingestion.errors import DocumentRejected, RejectionCode
 from ingestion.parsing.building import Parsed, clean
+from ingestion.parsing.detect import detect
 from ingestion.parsing.encoding import decode
 from ingestion.parsing.formats import NAMES, Format
+from ingestion.parsing.html import parse_html
+from ingestion.parsing.jsondata import parse_json, parse_json_lines
+from ingestion.parsing.mail import parse_eml, parse_msg
 from ingestion.parsing.markdown import MarkdownParser
+from ingestion.parsing.office import OfficeParser, parse_xlsx
+from ingestion.parsing.pandoc import parse_with_pandoc
 from ingestion.parsing.plain import parse_plain
+from ingestion.parsing.tables import parse_csv
 from ingestion.settings import ParsingSettings
+
+_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
+_HTML_HEAD = 4096
 
 
 class DocumentReader:
@@ -20,23 +31,71 @@ class DocumentReader:
     def __init__(self, settings: ParsingSettings) -> None:
         self._settings = settings
         self._markdown = MarkdownParser()
+        self._office: OfficeParser | None = None
 
     def read(self, name: str, data: bytes, media_type: str | None, title: str | None) -> ParsedDocument:
         """The document's normalised text and structure.
 
         Raises:
-            DocumentRejected: the document cannot be read; nothing else is raised for what a parser foresees.
+            DocumentRejected: the document cannot be read.
+            Exception: whatever a library raises on a damaged file.
         """
-        found = Format.MARKDOWN
-        parsed = self._parse(found, name, data)
+        found = detect(name, data, media_type, self._settings)
+        parsed = self._parse(data, found)
         if not parsed.text.strip():
-            raise DocumentRejected(RejectionCode.NO_TEXT, f"The {NAMES[found]} file holds no text.")
+            raise DocumentRejected(
+                RejectionCode.NO_TEXT,
+                f"The {NAMES[found]} file holds no text that could be searched. Add some, or leave it out.",
+            )
+        if len(parsed.text) > self._settings.max_text_chars:
+            raise DocumentRejected(
+                RejectionCode.TOO_LARGE,
+                f"The document's text has {len(parsed.text):,} characters, more than the"
+                f" {self._settings.max_text_chars:,} allowed. Split it.",
+            )
         named = (title or parsed.title or "").strip() or title_from_name(name)
         return ParsedDocument(parsed.text, parsed.elements, named, found.value, dict(parsed.metadata or {}))
 
-    def _parse(self, found: Format, name: str, data: bytes) -> Parsed:
-        text = clean(decode(data))
-        return parse_plain(text) if name.endswith(".txt") else self._markdown.parse(text)
+    def _parse(self, data: bytes, found: Format) -> Parsed:
+        match found:
+            case Format.PDF:
+                from ingestion.parsing.pdf import parse_pdf
+
+                return parse_pdf(data)
+            case Format.DOCX | Format.PPTX:
+                self._office = self._office or OfficeParser()
+                return self._office.parse(data, found)
+            case Format.XLSX:
+                return parse_xlsx(data)
+            case Format.EML:
+                return parse_eml(data)
+            case Format.MSG:
+                return parse_msg(data)
+            case Format.RTF | Format.ODT | Format.EPUB:
+                return parse_with_pandoc(data, found, self._settings.timeout_s)
+            case Format.RST | Format.ORG:
+                return parse_with_pandoc(clean(decode(data)).encode(), found, self._settings.timeout_s)
+            case _:
+                return self._parse_text(data, found)
+
+    def _parse_text(self, data: bytes, found: Format) -> Parsed:
+        declared = _CHARSET.search(data[:_HTML_HEAD]) if found is Format.HTML else None
+        text = clean(decode(data, declared.group(1).decode("ascii") if declared else None))
+        match found:
+            case Format.MARKDOWN:
+                return self._markdown.parse(text)
+            case Format.HTML:
+                return parse_html(text)
+            case Format.CSV:
+                return parse_csv(text)
+            case Format.TSV:
+                return parse_csv(text, "\t")
+            case Format.JSON:
+                return parse_json(text)
+            case Format.JSON_LINES:
+                return parse_json_lines(text)
+            case _:
+                return parse_plain(text)
 
 
 def title_from_name(name: str) -> str:

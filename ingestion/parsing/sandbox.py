@@ -1,0 +1,173 @@
+"""One parser process: started, asked, watched, killed and replaced. What it does is in `child`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from ingestion.corpus.records import DocumentSource, ParsedDocument
+from ingestion.errors import BackendUnavailable, DocumentRejected, RejectionCode
+from ingestion.parsing.wire import READY, decode_reply, encode_request
+from ingestion.settings import ParsingSettings
+
+_STARTUP_S = 60.0
+_FAREWELL_S = 2.0
+_REPLY_BYTES_PER_CHAR = 40
+"""More than text and elements need in JSON; a longer reply does not come from an intact child."""
+
+
+class ParserProcess:
+    """A child process that reads documents one at a time. Not thread-safe.
+
+    It is a fresh interpreter rather than a fork, which would copy the locks of the service's other threads, and it
+    is given no environment but what it needs: no key, no password.
+    """
+
+    def __init__(self, settings: ParsingSettings) -> None:
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+
+    def parse(self, source: DocumentSource) -> ParsedDocument:
+        """The document as the child read it. A child that dies over it is replaced at the next call.
+
+        Raises:
+            DocumentRejected: by the child, or TIMEOUT, OUT_OF_MEMORY or PARSER_CRASHED for what became of it.
+            BackendUnavailable: no child could be started.
+        """
+        connection = self._send(source)
+        try:
+            if not connection.poll(self._settings.timeout_s):
+                self.kill()
+                raise self._timed_out()
+            frame = connection.recv_bytes(self._settings.max_text_chars * _REPLY_BYTES_PER_CHAR + 1_000_000)
+            outcome, last = decode_reply(frame)
+        except (EOFError, OSError) as error:
+            raise self._died() from error
+        except (ValueError, TypeError, KeyError) as error:
+            self.kill()
+            raise _crashed("gave an answer that makes no sense") from error
+        if last:
+            self.close()
+        if isinstance(outcome, DocumentRejected):
+            raise outcome
+        return outcome
+
+    def close(self) -> None:
+        """Ends the child: it leaves when its pipe closes, and is killed if it does not."""
+        process, connection = self._process, self._connection
+        self._process = self._connection = None
+        if connection is not None:
+            connection.close()
+        if process is not None:
+            try:
+                process.wait(_FAREWELL_S)
+            except subprocess.TimeoutExpired:
+                _kill_group(process)
+
+    def kill(self) -> int | None:
+        """Kills the child with all that it started; its exit status."""
+        process, connection = self._process, self._connection
+        self._process = self._connection = None
+        if connection is not None:
+            connection.close()
+        return _kill_group(process) if process is not None else None
+
+    def _send(self, source: DocumentSource) -> Connection:
+        """The connection, after the document went down it; once more with a new child if the old one was gone."""
+        request = encode_request(source)
+        for attempt in (1, 2):
+            connection = self._connection or self._start()
+            try:
+                connection.send_bytes(request)
+                connection.send_bytes(source.data)
+            except OSError as error:
+                self.kill()
+                if attempt == 2:
+                    raise _crashed("ended while it was given the document") from error
+            else:
+                return connection
+        raise AssertionError("unreachable")
+
+    def _start(self) -> Connection:
+        ours, theirs = Pipe()
+        command = [sys.executable, "-P", "-m", "ingestion.parsing.child", str(theirs.fileno())]
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [*command, self._settings.model_dump_json()],
+                env=_environment(),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._connection = ours
+        with contextlib.suppress(EOFError, OSError):
+            if ours.poll(_STARTUP_S) and ours.recv_bytes(len(READY)) == READY:
+                return ours
+        status = self.kill()
+        raise BackendUnavailable(f"The parser process does not start (exit status {status}). Check memory and disk.")
+
+    def _died(self) -> DocumentRejected:
+        """What the exit status of a child that ended by itself says."""
+        status = self.kill()
+        if status == -signal.SIGXCPU:
+            return self._timed_out()
+        if status == -signal.SIGKILL:
+            return DocumentRejected(
+                RejectionCode.OUT_OF_MEMORY,
+                "The system ended the parser, most likely for want of memory. Split the document.",
+            )
+        return _crashed(f"ended with status {status}")
+
+    def _timed_out(self) -> DocumentRejected:
+        return DocumentRejected(
+            RejectionCode.TIMEOUT,
+            f"Reading the document took longer than {self._settings.timeout_s:g} s. Split it, or raise"
+            " PLUMBLINE_PARSING__TIMEOUT_S.",
+        )
+
+
+def _crashed(what: str) -> DocumentRejected:
+    return DocumentRejected(
+        RejectionCode.PARSER_CRASHED, f"The parser {what}. The file is probably damaged: save it anew and upload that."
+    )
+
+
+def _environment() -> dict[str, str]:
+    """All that the child may know of this process. `DO_NOT_TRACK` stops unstructured from reporting home."""
+    folders = [entry or str(Path.cwd()) for entry in sys.path]
+    scratch = tempfile.gettempdir()
+    return {
+        "PATH": os.defpath,
+        "PYTHONPATH": os.pathsep.join(folders),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LANG": "C.UTF-8",
+        "HOME": scratch,
+        "TMPDIR": scratch,
+        "DO_NOT_TRACK": "1",
+        "SCARF_NO_ANALYTICS": "true",
+        "UNSTRUCTURED_DISABLE_NOTICE": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> int:
+    """Exit status. A process that has already ended keeps the status it ended with."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
