@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 HOST := 127.0.0.1
 PORT := 8000
+BENCHMARKS ?= $(sort $(wildcard benchmarks/*.py))
 
 # Python 3.11 by its own name, else a `python3` that is new enough; or say which: `make PYTHON=/path/to/python3.12 run`.
 PYTHON ?= $(shell for candidate in python3.11 python3; do \
@@ -73,8 +74,8 @@ docs: install ## rewrite the parts of docs/ that repeat the code
 	@$(BIN)/python docs/generate.py
 
 .PHONY: bench
-bench: install ## measure speed and memory; one line per measurement
-	@set -e; for program in benchmarks/bench_*.py; do $(BIN)/python "$$program"; done
+bench: install ## run every program in benchmarks/, or those in BENCHMARKS=
+	@set -e; for program in $(BENCHMARKS); do echo "== $$program"; $(BIN)/python "$$program"; done
 
 .PHONY: clean
 clean: ## remove .venv, caches and build results; the ingested data in .plumbline/ stays

@@ -17,6 +17,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from service.ledger.metrics import METRICS
 from service.settings import ServiceSettings
 
 DOCS = Path(__file__).resolve().parent
@@ -54,6 +55,16 @@ def settings() -> str:
     return "\n\n".join(parts)
 
 
+def metrics() -> str:
+    """One row per metric."""
+    rows = [
+        f"| `{metric.name}` | {'histogram' if metric.name.endswith('_seconds') else 'counter'}"
+        f" | {', '.join(f'`{label}`' for label in metric.labels)} | {metric.help}. |"
+        for metric in METRICS
+    ]
+    return "\n".join(["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |", *rows])
+
+
 def _kind(annotation: Any) -> str:
     """What may be written after the `=`, in a word."""
     if get_origin(annotation) in (Union, types.UnionType):
@@ -84,7 +95,7 @@ def _default(field: FieldInfo) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
-GENERATED: dict[str, Callable[[], str]] = {"settings": settings}
+GENERATED: dict[str, Callable[[], str]] = {"settings": settings, "metrics": metrics}
 
 
 def rendered(page: str) -> str:

@@ -25,6 +25,7 @@ LAYERED = (
     "ingestion.errors",
     "ingestion.settings",
     "service.api",
+    "service.ui",
     "service.access",
     "service.ledger",
     "service.retrieval",
@@ -38,6 +39,7 @@ LAYERED = (
 ALLOWED = {
     "service.cli": "ingestion.cli",
     "service.app": "fastapi",
+    "service.ui": "starlette",
     "service.runtime": "ingestion.jobs",
     "service.generation.providers": "openai",
     "service.retrieval": "ingestion.corpus.index",
@@ -57,7 +59,7 @@ FORBIDDEN = {
     "Qdrant is known only": ("ingestion.pipeline", "qdrant_client"),
     "DBOS is known only": ("service.runtime", "dbos"),
     "unstructured and the other parsing": ("ingestion.pipeline", "unstructured"),
-    "FastAPI and Starlette": ("service.retrieval", "fastapi"),
+    "FastAPI and Starlette": ("service.ui", "fastapi"),
     "Model weights run only": ("service.generation.providers", "torch"),
     "The OpenAI client": ("service.runtime", "openai"),
 }

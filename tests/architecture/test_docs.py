@@ -13,6 +13,7 @@ import service.errors  # noqa: F401 - its errors join the tree
 from docs import generate
 from ingestion.errors import PlumblineError, RejectionCode
 from service.errors import ModelFailureReason
+from service.ledger.metrics import METRICS
 from tests.architecture.repository import REPO
 
 DOCS = REPO / "docs"
@@ -36,6 +37,10 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert [name for name, field in generate.variables() if not field.description] == []
+
+
+def test_every_metric_is_documented() -> None:
+    assert _unnamed([metric.name for metric in METRICS], (DOCS / "metrics.md").read_text("utf-8")) == []
 
 
 def test_every_error_code_is_documented() -> None:
