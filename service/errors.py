@@ -5,6 +5,9 @@ PlumblineError
 │   ├── Unauthenticated      no key, or not a valid one
 │   └── Forbidden            the key lacks the scope that the call needs
 ├── RequestTooLarge
+├── Conflict (ingestion.errors)
+│   ├── IdempotencyKeyReused   that Idempotency-Key belongs to another request
+│   └── RequestInProgress      the first request with that Idempotency-Key still runs (retryable)
 └── ModelFailure             the language model did not deliver; an answer degrades, a request never fails
 """
 
@@ -12,7 +15,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from ingestion.errors import PlumblineError
+from ingestion.errors import Conflict, PlumblineError
 
 
 class AccessDenied(PlumblineError):
@@ -31,6 +34,15 @@ class RequestTooLarge(PlumblineError):
     code = "request_too_large"
 
 
+class IdempotencyKeyReused(Conflict):
+    code = "idempotency_key_reused"
+
+
+class RequestInProgress(Conflict):
+    code = "request_in_progress"
+    retryable = True
+
+
 class ModelFailureReason(StrEnum):
     """Why an answer is degraded. Stable: shown in `degraded.reason` and counted in the metrics."""
 
@@ -46,11 +58,19 @@ class ModelFailureReason(StrEnum):
 
 
 class ModelFailure(PlumblineError):
-    """The language model did not deliver; `reason` says how."""
+    """The language model did not deliver; `reason` says how, `retry_after_s` what the endpoint asked to wait."""
 
     code = "model_failure"
 
-    def __init__(self, reason: ModelFailureReason, detail: str, *, retryable: bool = False) -> None:
+    def __init__(
+        self,
+        reason: ModelFailureReason,
+        detail: str,
+        *,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(detail)
         self.reason = reason
         self.may_retry = retryable
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,154 @@
+"""Reads a model's answer as it streams: whole sentences, each with the passages it cites.
+
+Cutting text into units is left to `sentences`, finding the quoted span and judging it to `grounding`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from service.generation.facts import CODE_SPAN
+from service.generation.sentences import CITATION, Unit, UnitKind, next_unit
+
+NOT_IN_SOURCES = "NOT_IN_SOURCES"
+"""What the prompt asks a model to say when the passages do not hold the answer."""
+
+_CUT_OFF = re.compile(r"[ \t]*\[\d{0,3}\Z")
+"""A marker that the stream ended in."""
+
+
+@dataclass(frozen=True, slots=True)
+class CitedSentence:
+    """A complete sentence (or list item, or block with the sentence that introduces it), its markers taken out.
+
+    `lead` is the white space before it; `cites` the numbers of shown passages, in order, each once;
+    `unknown` counts numbers of passages that were never shown, which are dropped.
+    """
+
+    text: str
+    lead: str
+    cites: tuple[int, ...]
+    unknown: int = 0
+
+
+class CitationParser:
+    """Feed it the pieces; it returns sentences as soon as no later piece can change them.
+
+    Any way to cut the same answer into pieces gives the same sentences.
+    """
+
+    def __init__(self, shown: int) -> None:
+        self._shown = shown
+        self._text = ""
+        self._position = 0
+        self._held: Unit | None = None
+        self._held_from = 0
+
+    def feed(self, piece: str) -> list[CitedSentence]:
+        """Sentences that this piece completes."""
+        self._text += piece.replace("\r", "")
+        return self._read(final=False)
+
+    def close(self) -> list[CitedSentence]:
+        """What is left, the stream being over."""
+        return self._read(final=True)
+
+    def _read(self, *, final: bool) -> list[CitedSentence]:
+        sentences: list[CitedSentence] = []
+        while (unit := next_unit(self._text, self._position, final=final)) is not None:
+            lead_from, self._position = self._position, unit.end
+            if self._held is not None:
+                if _belongs(self._body(self._held), self._held, self._body(unit), unit):
+                    unit = Unit(unit.kind, self._held.start, unit.end)
+                    lead_from = self._held_from
+                else:
+                    self._emit(sentences, self._held, self._held_from)
+            self._held, self._held_from = unit, lead_from
+            if not _may_grow(self._body(unit), unit):
+                self._emit(sentences, unit, lead_from)
+                self._held = None
+        if final and self._held is not None:
+            self._emit(sentences, self._held, self._held_from)
+            self._held = None
+        self._forget()
+        return sentences
+
+    def _forget(self) -> None:
+        """Drop what is done with, at a line's start only: the scanner looks back no further than that."""
+        done = self._held_from if self._held is not None else self._position
+        line = self._text.rfind("\n", 0, done)
+        if line > 0:
+            self._text = self._text[line:]
+            self._position -= line
+            self._held_from -= line
+            if self._held is not None:
+                self._held = Unit(self._held.kind, self._held.start - line, self._held.end - line)
+
+    def _body(self, unit: Unit) -> str:
+        return self._text[unit.start : unit.end]
+
+    def _emit(self, sentences: list[CitedSentence], unit: Unit, lead_from: int) -> None:
+        text, numbers = split_citations(self._body(unit))
+        if not any(character.isalnum() for character in text):
+            return
+        known = tuple(dict.fromkeys(number for number in numbers if 1 <= number <= self._shown))
+        unknown = len({number for number in numbers if not 1 <= number <= self._shown})
+        lead = re.sub(r"[^\n]", "", self._text[lead_from : unit.start])[:2]
+        sentences.append(CitedSentence(text, lead or (" " if lead_from else ""), known, unknown))
+
+
+def split_citations(text: str) -> tuple[str, list[int]]:
+    """The text without its citation markers, and their numbers. What looks like one inside code stays code."""
+    numbers: list[int] = []
+    parts: list[str] = []
+    position = 0
+
+    def take(match: re.Match[str]) -> str:
+        numbers.extend(_numbers(match.group()))
+        return ""
+
+    for code in CODE_SPAN.finditer(text):
+        parts += [re.sub(rf"[ \t]*{CITATION.pattern}", take, text[position : code.start()], flags=re.I), code.group()]
+        position = code.end()
+    parts.append(re.sub(rf"[ \t]*{CITATION.pattern}", take, text[position:], flags=re.I))
+    return _CUT_OFF.sub("", "".join(parts)).strip(), numbers
+
+
+def with_citations(text: str, numbers: tuple[int, ...]) -> str:
+    """The sentence as it is read, with its markers: on a line of their own after a block."""
+    if not numbers:
+        return text
+    markers = "".join(f"[{number}]" for number in numbers)
+    block = text.rstrip().endswith(("```", "~~~")) or text.rpartition("\n")[2].lstrip().startswith("|")
+    return f"{text}\n{markers}" if block else f"{text} {markers}"
+
+
+def _numbers(marker: str) -> list[int]:
+    found: list[int] = []
+    for first, last in re.findall(r"(\d+)(?:\s*[-\u2013]\s*(\d+))?", marker):
+        upper = int(last) if last else int(first)
+        found += range(int(first), min(upper, int(first) + 20) + 1) if upper >= int(first) else [int(first), upper]
+    return found
+
+
+def _may_grow(body: str, unit: Unit) -> bool:
+    """Whether a following unit could belong to this one: a list or block to its lead-in, a row to its table.
+
+    A cited sentence is complete; one without citation may still be the lead-in of a cited block.
+    """
+    if unit.kind in (UnitKind.HEADING, UnitKind.ROW):
+        return True
+    return unit.kind is not UnitKind.CODE and (_leads_in(body) or not split_citations(body)[1])
+
+
+def _leads_in(body: str) -> bool:
+    return split_citations(body)[0].rstrip("*_ ").endswith(":")
+
+
+def _belongs(held_body: str, held: Unit, body: str, unit: Unit) -> bool:
+    if held.kind is UnitKind.ROW:
+        return unit.kind is UnitKind.ROW or split_citations(body)[0] == ""
+    if held.kind is UnitKind.HEADING or unit.kind is UnitKind.CODE:
+        return True
+    return _leads_in(held_body) and unit.kind in (UnitKind.ITEM, UnitKind.ROW)

@@ -1,0 +1,193 @@
+"""The passages of one answer, prepared for checking: units with their word stems and facts, and the best span for a
+sentence. What the comparison means is left to `grounding`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from ingestion.corpus.records import IndexedChunk, Span
+from service.generation.facts import CODE_SPAN, Fact, FactText, facts_of, is_technical
+from service.generation.sentences import UnitKind, units_of
+
+_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
+_FUNCTION_WORDS = """
+a about above after again all also am an and any are as at be because been before being below between both but
+by can could did do does doing down during each either else etc few for from further had has have having he her
+here hers him his how i if in into is it its itself just may me might more most must my neither nor now of off
+on once only or other our out over own per shall she should so some such than that the their them then there
+these they this those through to too under until up upon us use used using very via was we were what when where
+which while who whom why will with would you your please
+"""
+_STOPWORDS = frozenset(_FUNCTION_WORDS.split())
+NEGATORS = frozenset({"not", "no", "never", "without", "cannot", "nor", "neither", "none", "nobody", "nothing"})
+_NEGATION_REACH = 3
+"""Content words after a negator that it may speak about: "do not ever delete the pods" negates three."""
+_WINDOW_UNITS = 8
+"""Longest run of sentences tried as a quote before the whole passage is; longer quotes are no longer exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text says, as far as words tell: content stems, exact facts, and which stems are negated.
+
+    `denied` are the first content words after a negator, `maybe_denied` all within its reach.
+    """
+
+    stems: frozenset[str]
+    facts: frozenset[Fact]
+    denied: frozenset[str]
+    maybe_denied: frozenset[str]
+
+
+class Reader:
+    """Turns text into `Reading`s. One per event loop or thread: the stemmer keeps a cache."""
+
+    def __init__(self, language: str = "english") -> None:
+        import Stemmer
+
+        self._stem = Stemmer.Stemmer(language).stemWords
+
+    def stems(self, text: str) -> list[str]:
+        """Stems of the content words, in order; technical tokens are left to the facts."""
+        return [stem for stem, _ in self._words(text)]
+
+    def read(self, text: str) -> Reading:
+        """The whole reading of one text."""
+        words = self._words(text)
+        denied: set[str] = set()
+        reach: set[str] = set()
+        for index, (_, negated) in enumerate(words):
+            if negated:
+                denied.add(words[index][0])
+                reach.update(stem for stem, _ in words[index : index + _NEGATION_REACH])
+        stems = frozenset(stem for stem, _ in words)
+        return Reading(stems, facts_of(text), frozenset(denied), frozenset(reach))
+
+    def _words(self, text: str) -> list[tuple[str, bool]]:
+        """Content stems in order, each with whether a negator stands right before it."""
+        words: list[str] = []
+        flags: list[bool] = []
+        negated = False
+        prose = CODE_SPAN.sub(" ", text).replace("\u2019", "'")
+        for token in prose.split():
+            if is_technical(token.strip(".,;:!?()[]{}'\"*_")):
+                continue
+            for word in _WORD.findall(token.casefold()):
+                if word in NEGATORS or word.endswith("n't"):
+                    negated = True
+                    continue
+                for part in word.split("-"):
+                    if part in _STOPWORDS or len(part) < 2:
+                        continue
+                    words.append(part)
+                    flags.append(negated)
+                    negated = False
+        return list(zip(self._stem(words), flags, strict=True))
+
+
+class EvidenceUnit:
+    """A sentence, list item, table row or line of code of a passage; its readings are made when first asked for."""
+
+    def __init__(self, reader: Reader, text: str, start: int, kind: UnitKind) -> None:
+        self.text = text
+        self.start = start
+        self.end = start + len(text)
+        self.kind = kind
+        self._reader = reader
+
+    @cached_property
+    def reading(self) -> Reading:
+        return self._reader.read(self.text)
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Stems of all words, those of code and of technical tokens included."""
+        spread = re.sub(r"[`_./=:@#-]", " ", self.text)
+        return self.reading.stems | frozenset(self._reader.stems(spread))
+
+    @cached_property
+    def facts(self) -> FactText:
+        return FactText(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A run of units of one passage: `start` and `end` are offsets into the passage's text."""
+
+    units: tuple[EvidenceUnit, ...]
+    start: int
+    end: int
+
+
+class Evidence:
+    """One passage: `text`, its units, and the words of its title and headings, which say what it is about."""
+
+    def __init__(self, reader: Reader, text: str, *, about: Iterable[str] = (), offset: int = 0) -> None:
+        self.text = text
+        self.offset = offset
+        self._reader = reader
+        self.titles = tuple(about)
+
+    @classmethod
+    def of(cls, reader: Reader, passage: IndexedChunk) -> Evidence:
+        """The evidence in an indexed chunk, with spans into its document."""
+        about = (passage.document.title, *passage.chunk.heading_path)
+        return cls(reader, passage.chunk.text, about=about, offset=passage.chunk.span.start)
+
+    @cached_property
+    def units(self) -> tuple[EvidenceUnit, ...]:
+        return tuple(
+            EvidenceUnit(self._reader, self.text[unit.start : unit.end], unit.start, unit.kind)
+            for unit in units_of(self.text, code_lines=True)
+        )
+
+    @cached_property
+    def about(self) -> frozenset[str]:
+        return frozenset(self._reader.stems(" ".join(self.titles)))
+
+    @cached_property
+    def facts(self) -> FactText:
+        return FactText(self.text)
+
+    def span(self, window: Window) -> Span:
+        """Where the window lies in the document."""
+        return Span(self.offset + window.start, self.offset + window.end)
+
+    def best_window(self, claim: Reading) -> Window | None:
+        """The shortest run of units that says most of the claim; None if the passage shares nothing with it."""
+        units = self.units
+        stems, facts = sorted(claim.stems), sorted(claim.facts, key=lambda fact: (fact.kind, fact.value))
+        masks = [
+            sum(1 << bit for bit, stem in enumerate(stems) if stem in unit.words)
+            | sum(1 << (len(stems) + bit) for bit, fact in enumerate(facts) if unit.facts.states(fact))
+            for unit in units
+        ]
+        best: tuple[float, int, int] | None = None
+        fact_mask = ((1 << len(facts)) - 1) << len(stems)
+        word_mask = (1 << len(stems)) - 1
+        for first in range(len(units)):
+            covered = 0
+            for last in range(first, min(first + _WINDOW_UNITS, len(units))):
+                covered |= masks[last]
+                if not covered:
+                    break
+                value = (covered & word_mask).bit_count() / max(1, len(stems))
+                value += 2 * (covered & fact_mask).bit_count() / max(1, len(facts))
+                value -= 0.03 * (last - first) + 0.0002 * (units[last].end - units[first].start)
+                if best is None or value > best[0]:
+                    best = (value, first, last)
+        if best is None:
+            return None
+        return self._window(best[1], best[2])
+
+    def whole(self) -> Window | None:
+        """All of the passage, or None if it is blank."""
+        return self._window(0, len(self.units) - 1) if self.units else None
+
+    def _window(self, first: int, last: int) -> Window:
+        units = self.units[first : last + 1]
+        return Window(units, units[0].start, units[-1].end)

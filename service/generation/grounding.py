@@ -1,0 +1,205 @@
+"""Whether a sentence is supported by what it cites: exact facts, polarity and words compared, with no model call.
+
+Finding units and facts is left to `evidence` and `facts`. A verdict is never better than its evidence: a fact that
+is not in the cited text, or a flipped negation, keeps a sentence from being `supported` whatever its words say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from service.generation.answers import AnsweredSentence, Grounding, GroundingLabel, Support, SupportLabel
+from service.generation.evidence import Evidence, EvidenceUnit, Reader, Reading, Window
+from service.generation.facts import Fact, FactKind
+
+METHOD = "lexical@1"
+
+SUPPORTED_OVERLAP = 0.6
+"""Share of content stems found from which a sentence counts as said: paraphrase costs about a third of the words."""
+PARTIAL_OVERLAP = 0.35
+"""Below, sentence and evidence share little but their topic."""
+SAME_STATEMENT = 0.6
+"""Share of a sentence's stems in one unit from which the two speak of the same thing, so that they can conflict."""
+RIVAL_MARGIN = 0.1
+"""A unit that holds the sentence's facts may be so much worse in words than the best; beyond, they are borrowed."""
+UNCITED_SCORE = 0.0
+
+_OPPOSITES = (
+    ("enabl", "disabl"), ("start", "stop"), ("increas", "decreas"), ("alway", "never"), ("allow", "deni"),
+    ("allow", "forbid"), ("higher", "lower"), ("rise", "fall"), ("healthi", "unhealthi"), ("safe", "unsaf"),
+    ("open", "close"), ("succeed", "fail"), ("requir", "option"), ("first", "last"), ("upgrad", "downgrad"),
+    ("includ", "exclud"), ("lock", "unlock"), ("mount", "unmount"), ("minimum", "maximum"), ("possibl", "imposs"),
+)  # fmt: skip
+"""Stems of words that swap a sentence's meaning while everything else stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSentence:
+    """A verdict with the window of each cited passage that supports the sentence best.
+
+    `windows` holds, in citation order, (index into the evidence given, window); `useful` the indexes that alone support
+    at least part of it.
+    """
+
+    support: Support
+    windows: tuple[tuple[int, Window], ...] = ()
+    useful: frozenset[int] = field(default_factory=frozenset)
+
+
+class GroundingScorer:
+    """Gives verdicts. Holds no state but the stemmer; a sentence against six passages takes about a millisecond."""
+
+    method = METHOD
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def check(self, sentence: str, cited: Sequence[Evidence]) -> CheckedSentence:
+        """The verdict on a sentence, given the passages that it cites."""
+        if not cited:
+            return CheckedSentence(Support(SupportLabel.UNSUPPORTED, UNCITED_SCORE, ("citations:none",)))
+        claim = self._reader.read(sentence)
+        windows = [(index, window) for index, evidence in enumerate(cited) if (window := evidence.best_window(claim))]
+        units = [unit for _, window in windows for unit in window.units]
+        missing = [fact for fact in claim.facts if not any(window_states(window, fact) for _, window in windows)]
+        overlap = self._overlap(claim, units, cited)
+        checks, contradicted = self._checks(claim, missing, overlap, units, cited)
+        support = _verdict(overlap, missing, contradicted, len(claim.facts), tuple(checks))
+        useful = frozenset(index for index, window in windows if self._helps(claim, window, cited[index]))
+        return CheckedSentence(support, tuple(windows), useful)
+
+    def overlap(self, sentence: str, evidence: Evidence) -> float:
+        """Share of the sentence's content stems in the passage's best window."""
+        claim = self._reader.read(sentence)
+        window = evidence.best_window(claim)
+        return self._overlap(claim, window.units, [evidence]) if window else 0.0
+
+    def _checks(
+        self,
+        claim: Reading,
+        missing: Sequence[Fact],
+        overlap: float,
+        units: Sequence[EvidenceUnit],
+        cited: Sequence[Evidence],
+    ) -> tuple[list[str], bool]:
+        checks = _fact_checks(claim, missing)
+        conflict = _conflict(claim, [unit for evidence in cited for unit in evidence.units])
+        if conflict:
+            checks.append(f"conflict:{conflict}")
+        flipped = _flipped(claim, units)
+        if flipped:
+            checks.append(f"negation:{flipped}")
+        checks.append(f"overlap:{overlap:.2f}")
+        return checks, bool(conflict or flipped)
+
+    def _overlap(self, claim: Reading, units: Sequence[EvidenceUnit], cited: Sequence[Evidence]) -> float:
+        if not claim.stems:
+            return 1.0 if claim.facts and units else 0.0
+        said = frozenset().union(*(unit.words for unit in units), *(evidence.about for evidence in cited))
+        return len(claim.stems & said) / len(claim.stems)
+
+    def _helps(self, claim: Reading, window: Window, evidence: Evidence) -> bool:
+        if any(window_states(window, fact) for fact in claim.facts):
+            return True
+        return self._overlap(claim, window.units, [evidence]) >= PARTIAL_OVERLAP
+
+
+def window_states(window: Window, fact: Fact) -> bool:
+    """Whether a unit of the window states the fact."""
+    return any(unit.facts.states(fact) for unit in window.units)
+
+
+def summarise(sentences: Sequence[AnsweredSentence], useful: Sequence[tuple[int, int]]) -> Grounding:
+    """The verdict on a whole answer. `useful` holds, per sentence, (citations that support it, citations it has).
+
+    Precision and recall of citations as in "Enabling Large Language Models to Generate Text with Citations"
+    (Gao et al., 2023): citations that support, and sentences wholly supported by what they cite.
+    """
+    total = len(sentences)
+    labels = [sentence.support.label for sentence in sentences]
+    supported = labels.count(SupportLabel.SUPPORTED)
+    unsupported = labels.count(SupportLabel.UNSUPPORTED) + labels.count(SupportLabel.CONTRADICTED)
+    good, given = sum(pair[0] for pair in useful), sum(pair[1] for pair in useful)
+    if total and supported == total:
+        label = GroundingLabel.GROUNDED
+    else:
+        label = GroundingLabel.UNGROUNDED if unsupported == total else GroundingLabel.PARTIAL
+    return Grounding(
+        label=label,
+        score=round(sum(sentence.support.score for sentence in sentences) / total, 4) if total else 0.0,
+        unsupported_sentences=unsupported,
+        citation_precision=round(good / given, 4) if given else 0.0,
+        citation_recall=round(supported / total, 4) if total else 0.0,
+        method=METHOD,
+    )
+
+
+def _verdict(
+    overlap: float, missing: Sequence[Fact], contradicted: bool, facts: int, checks: tuple[str, ...]
+) -> Support:
+    stated = 1 - len(missing) / facts if facts else 1.0
+    score = overlap * (0.4 + 0.6 * stated) if facts else overlap
+    if contradicted:
+        return Support(SupportLabel.CONTRADICTED, round(min(score, 0.2), 4), checks)
+    if not missing and overlap >= SUPPORTED_OVERLAP:
+        return Support(SupportLabel.SUPPORTED, round(score, 4), checks)
+    if overlap >= PARTIAL_OVERLAP and stated >= 0.5:
+        return Support(SupportLabel.PARTIAL, round(min(score, 0.59), 4), checks)
+    return Support(SupportLabel.UNSUPPORTED, round(min(score, 0.34), 4), checks)
+
+
+def _fact_checks(claim: Reading, missing: Sequence[Fact]) -> list[str]:
+    """One check per kind of fact that the sentence states: `numbers:ok`, `commands:missing kubectl ...`."""
+    lost = {fact.kind: fact.value for fact in sorted(missing, key=lambda fact: fact.value, reverse=True)}
+    kinds = [kind for kind in FactKind if any(fact.kind is kind for fact in claim.facts)]
+    checks = [f"{kind}:missing {lost[kind][:80]}" if kind in lost else f"{kind}:ok" for kind in kinds]
+    return [f"facts:{'missing' if missing else 'ok'}", *checks]
+
+
+def _conflict(claim: Reading, units: Sequence[EvidenceUnit]) -> str:
+    """The fact in which the closest unit differs from the sentence, or nothing.
+
+    A changed number may happen to stand elsewhere in the passage. So the facts must stand in a unit that says about
+    as much of the sentence as the closest one does, unless the closest one states no rival of the same shape.
+    """
+    if not claim.stems or not claim.facts:
+        return ""
+    ranked = [(len(claim.stems & unit.words) / len(claim.stems), unit) for unit in units]
+    close, nearest = max(ranked, key=lambda pair: pair[0], default=(0.0, None))
+    if nearest is None or close < SAME_STATEMENT:
+        return ""
+    rivals = {fact for fact in nearest.reading.facts if fact not in claim.facts}
+    for fact in sorted(claim.facts, key=lambda fact: fact.value):
+        if nearest.facts.states(fact):
+            continue
+        rival = next((other for other in sorted(rivals, key=str) if _excludes(fact, other)), None)
+        elsewhere = any(share >= close - RIVAL_MARGIN and unit.facts.states(fact) for share, unit in ranked)
+        if rival is not None and not elsewhere:
+            return f"{rival.value[:40]} not {fact.value[:40]}"
+    return ""
+
+
+def _excludes(one: Fact, other: Fact) -> bool:
+    return one.kind is other.kind and one.shape == other.shape and one.kind is not FactKind.FLAG
+
+
+def _flipped(claim: Reading, units: Sequence[EvidenceUnit]) -> str:
+    """The word that one of sentence and closest unit denies and the other asserts, or nothing."""
+    if not claim.stems or not units:
+        return ""
+    close = max(units, key=lambda unit: len(claim.stems & unit.reading.stems))
+    shared = claim.stems & close.reading.stems
+    if len(shared) / len(claim.stems) < SAME_STATEMENT:
+        return ""
+    other = close.reading
+    for word in sorted(claim.denied & shared):
+        if word not in other.maybe_denied:
+            return word
+    for word in sorted(other.denied & shared):
+        if word not in claim.maybe_denied:
+            return word
+    for one, two in (*_OPPOSITES, *((two, one) for one, two in _OPPOSITES)):
+        if one in claim.stems and two in other.stems and two not in claim.stems and one not in other.stems:
+            return f"{one}/{two}"
+    return ""

@@ -1,0 +1,90 @@
+"""The streaming reader of answers: sentences, their citations, and that no cut of the stream changes them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.generation.citations import CitationParser, CitedSentence, split_citations, with_citations
+
+PIECES = st.sampled_from(
+    [
+        "Drain the host", " before you restart it", ".", "!", "?", " ", "\n", "\n\n", "[1]", "[2]", "[1, 2]", " [3] ",
+        "[", "1", "]", "(", "`", "```", "```bash\n", "ls arr[1]", "- ", "2. ", "e.g.", "v2.3.1", "10.0.0.1", ":", "[9]",
+        "# ", "[link](http://x.example)", "...", "* ", "\u3002", "> ", '"', "it waits 120 seconds", "[1-3]", "a", "**",
+        "| a |",
+    ]
+)  # fmt: skip
+
+
+def read(*pieces: str, shown: int = 3) -> list[CitedSentence]:
+    parser = CitationParser(shown)
+    return [sentence for piece in pieces for sentence in parser.feed(piece)] + parser.close()
+
+
+def texts(answer: str) -> list[tuple[str, tuple[int, ...]]]:
+    return [(sentence.text, sentence.cites) for sentence in read(answer)]
+
+
+@given(st.lists(PIECES, max_size=25).map("".join), st.data())
+def test_any_split_of_the_stream_gives_the_same_sentences(answer: str, data: st.DataObject) -> None:
+    whole = read(answer)
+    cuts = data.draw(st.lists(st.integers(0, len(answer)), max_size=12).map(sorted))
+    ends = [*cuts, len(answer)]
+    assert read(*(answer[start:end] for start, end in zip([0, *cuts], ends, strict=True))) == whole
+    assert read(*answer) == whole
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("Drain it [1]. Restart it.[2]", [("Drain it.", (1,)), ("Restart it.", (2,))]),
+        ("Drain it. [1][2] Wait. [1, 3]", [("Drain it.", (1, 2)), ("Wait.", (1, 3))]),
+        ("Drain it [1-3].", [("Drain it.", (1, 2, 3))]),
+        ("Drain it.\n[1]\nWait.", [("Drain it.", (1,)), ("Wait.", ())]),
+        ("Use v2.3.1, e.g. on 10.0.0.1 or a.example [1].", [("Use v2.3.1, e.g. on 10.0.0.1 or a.example.", (1,))]),
+        ("Really? Yes! [2]", [("Really?", ()), ("Yes!", (2,))]),
+        ("1. Drain. Then wait [1].\n2. Restart [2].", [("1. Drain. Then wait.", (1,)), ("2. Restart.", (2,))]),
+        ("See [the page](http://x.example) [1].", [("See [the page](http://x.example).", (1,))]),
+        ("Set `a[1]` to 2 [2].", [("Set `a[1]` to 2.", (2,))]),
+        ("Run `sed 's/. /x/'` now [1]. Done [1].", [("Run `sed 's/. /x/'` now.", (1,)), ("Done.", (1,))]),
+        ("Cut off [1", [("Cut off", ())]),
+    ],
+)  # fmt: skip
+def test_sentences_and_their_citations(answer: str, expected: list[tuple[str, tuple[int, ...]]]) -> None:
+    assert texts(answer) == expected
+
+
+def test_a_code_block_stays_whole_with_its_lead_in_and_its_citation() -> None:
+    answer = "Restart it:\n\n```bash\nls arr[1]\necho. Foo [2].\n```\n[1]\n\nThen wait [2]."
+    assert texts(answer) == [
+        ("Restart it:\n\n```bash\nls arr[1]\necho. Foo [2].\n```", (1,)),
+        ("Then wait.", (2,)),
+    ]
+
+
+def test_a_table_stays_whole() -> None:
+    assert texts("| a | b |\n|---|---|\n| 1 | 2 |\n[1]\n\nDone [2].") == [
+        ("| a | b |\n|---|---|\n| 1 | 2 |", (1,)),
+        ("Done.", (2,)),
+    ]
+
+
+def test_numbers_of_passages_never_shown_are_dropped_and_counted() -> None:
+    (sentence,) = read("Drain it [1][7][0].")
+    assert sentence.cites == (1,)
+    assert sentence.unknown == 2
+
+
+def test_a_sentence_is_ready_as_soon_as_the_next_one_begins() -> None:
+    parser = CitationParser(3)
+    assert parser.feed("Drain it [1].") == []
+    assert [sentence.text for sentence in parser.feed(" R")] == ["Drain it."]
+
+
+def test_markers_come_back_where_a_reader_expects_them() -> None:
+    assert with_citations("Drain it.", (1, 2)) == "Drain it. [1][2]"
+    assert with_citations("Run:\n```\nls\n```", (1,)) == "Run:\n```\nls\n```\n[1]"
+    assert with_citations("So.", ()) == "So."
+    assert split_citations("a [1] b [2, 3]")[1] == [1, 2, 3]
