@@ -1,1 +1,1 @@
-"""Who may call, and what they may see."""
+"""Who may do what: API keys, and the principals they stand for."""

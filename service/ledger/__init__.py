@@ -1,1 +1,1 @@
-"""What happened and who may: the append-only ledger and its database."""
+"""What happened: the service's own tables, the results kept for repeated requests, and the metrics."""
