@@ -1,0 +1,127 @@
+"""Golden cases: questions with the documents that answer them, read from JSON Lines and run against a searcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ingestion.corpus.records import Document
+from ingestion.corpus.scope import Scope
+from ingestion.errors import ConfigurationError
+from service.retrieval.query import SearchQuery
+from service.retrieval.results import Relevance
+from service.retrieval.search import Searcher
+
+
+class GoldenCase(BaseModel):
+    """One question. `relevant_documents` are ids, uris or ends of uris (see `names_document`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1)
+    question: str = Field(min_length=1)
+    relevant_documents: tuple[str, ...] = ()
+    expected_facts: tuple[str, ...] = ()
+    must_refuse: bool = False
+
+    @model_validator(mode="after")
+    def _is_answerable_or_not(self) -> GoldenCase:
+        if self.must_refuse and (self.relevant_documents or self.expected_facts):
+            raise ValueError("a case that must be refused has no relevant documents and no expected facts")
+        if not self.must_refuse and not self.relevant_documents:
+            raise ValueError("a case that is to be answered names at least one relevant document")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class CaseOutcome:
+    """`rank` of the first relevant document, counting documents from 1; None if none was found."""
+
+    case: GoldenCase
+    rank: int | None
+    relevance: Relevance
+    found: tuple[Document, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The outcomes of all cases, in their order."""
+
+    outcomes: tuple[CaseOutcome, ...]
+
+    def hit_rate(self, k: int) -> float:
+        """Share of the answerable cases whose right document is among the first `k`; 0 if there are none."""
+        answerable = [outcome for outcome in self.outcomes if not outcome.case.must_refuse]
+        return sum(outcome.rank is not None and outcome.rank <= k for outcome in answerable) / max(1, len(answerable))
+
+    def mean_reciprocal_rank(self) -> float:
+        """Over the answerable cases; 0 if there are none."""
+        answerable = [outcome for outcome in self.outcomes if not outcome.case.must_refuse]
+        return sum(1 / outcome.rank for outcome in answerable if outcome.rank) / max(1, len(answerable))
+
+
+def load_golden(path: Path) -> tuple[GoldenCase, ...]:
+    """The cases of a JSON Lines file, in order; blank lines are skipped.
+
+    Raises: ConfigurationError that names the file and the line: unreadable, not JSON, a wrong field, an id twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: the golden file cannot be read: {error}") from error
+    cases: list[GoldenCase] = []
+    first_line: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            case = GoldenCase.model_validate_json(line)
+        except ValidationError as error:
+            raise ConfigurationError(f"{path}:{number}: {_explain(error)}") from error
+        if case.id in first_line:
+            raise ConfigurationError(f"{path}:{number}: the id {case.id!r} is already on line {first_line[case.id]}")
+        first_line[case.id] = number
+        cases.append(case)
+    if not cases:
+        raise ConfigurationError(f"{path}: the golden file holds no case")
+    return tuple(cases)
+
+
+def evaluate(
+    searcher: Searcher,
+    scope: Scope,
+    cases: Sequence[GoldenCase],
+    *,
+    depth: int = 10,
+    matches: Callable[[Document, str], bool] | None = None,
+) -> Evaluation:
+    """Run every case and rank documents by their best passage. `matches` tells whether a document is the one named."""
+    is_named = matches or names_document
+    outcomes = []
+    for case in cases:
+        query = SearchQuery(case.question, limit=depth, group_by_document=True, highlight=False)
+        result = searcher.search(scope, query)
+        found = tuple(passage.indexed.document for passage in result.passages)
+        ranks = (
+            rank
+            for rank, document in enumerate(found, start=1)
+            if any(is_named(document, name) for name in case.relevant_documents)
+        )
+        outcomes.append(CaseOutcome(case, next(ranks, None), result.relevance, found))
+    return Evaluation(tuple(outcomes))
+
+
+def names_document(document: Document, name: str) -> bool:
+    """Whether `name` is the document's id or uri, or the end of its uri's path."""
+    return name == document.id or document.uri == name or document.uri.endswith(f"/{name}")
+
+
+def _explain(error: ValidationError) -> str:
+    parts = []
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        place = ".".join(str(step) for step in problem["loc"])
+        parts.append(f"{place}: {problem['msg']}" if place else problem["msg"])
+    return "; ".join(parts)
