@@ -1,0 +1,36 @@
+"""`/v1/jobs`: watch and stop ingestions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from ingestion.jobs import JobId
+from service.api.access import Ingesting, Running
+from service.api.models.jobs import JobDetail, JobModel, JobPage, JobParameters
+from service.api.problems import RESPONSES
+from service.api.replies import reply
+
+router = APIRouter(tags=["jobs"], responses=RESPONSES)
+
+PathJob = Annotated[str, Path(max_length=64)]
+
+
+@router.get("/v1/jobs", response_model=JobPage, summary="List jobs")
+def list_jobs(parameters: Annotated[JobParameters, Query()], principal: Ingesting, runtime: Running) -> Response:
+    """The tenant's jobs, newest first."""
+    page = runtime.jobs.list(principal.scope, cursor=parameters.cursor, limit=parameters.limit)
+    return reply(JobPage(jobs=[JobModel.of(job) for job in page.items], next_cursor=page.next_cursor))
+
+
+@router.get("/v1/jobs/{job_id}", response_model=JobDetail, summary="One job")
+def get_job(job_id: PathJob, principal: Ingesting, runtime: Running) -> Response:
+    """How far it has come, and what became of each document."""
+    return reply(JobDetail.of(runtime.jobs.get(principal.scope, JobId(job_id))))
+
+
+@router.post("/v1/jobs/{job_id}/cancel", response_model=JobDetail, summary="Stop a job")
+def cancel_job(job_id: PathJob, principal: Ingesting, runtime: Running) -> Response:
+    """It stops before its next document; what is ingested stays. A job that is over stays as it ended."""
+    return reply(JobDetail.of(runtime.jobs.cancel(principal.scope, JobId(job_id))))

@@ -1,0 +1,146 @@
+"""The composition root: everything a process of the service runs on, opened in order and closed in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from ingestion.corpus.corpus import Corpus, Selection, open_corpus
+from ingestion.corpus.scope import Scope
+from ingestion.jobs import Jobs, open_jobs
+from service.access.door import Door
+from service.access.keys import Keys
+from service.generation.answering import Answerer, Retrieve
+from service.generation.answers import AnswerQuery
+from service.generation.llm import ChatModel
+from service.generation.providers import open_chat_model
+from service.ledger.database import migrate_ledger
+from service.ledger.idempotency import IdempotencyLedger
+from service.ledger.metrics import Metrics
+from service.retrieval.context import ContextBuilder
+from service.retrieval.query import MAX_QUERY_BYTES, SearchQuery
+from service.retrieval.results import SearchResult
+from service.retrieval.search import Searcher
+from service.retrieval.tokens import TokenCounter
+from service.settings import LLMSettings, ServiceSettings
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+WARM_UP = "how to restart the gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What HTTP, the command line and tests work with."""
+
+    settings: ServiceSettings
+    corpus: Corpus
+    jobs: Jobs
+    searcher: Searcher
+    contexts: ContextBuilder
+    answerer: Answerer
+    keys: Keys
+    door: Door
+    idempotency: IdempotencyLedger
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The half of a runtime that answers and changes nothing."""
+
+    corpus: Corpus
+    searcher: Searcher
+    contexts: ContextBuilder
+    answerer: Answerer
+
+
+@asynccontextmanager
+async def open_reading(settings: ServiceSettings) -> AsyncIterator[Reading]:
+    """What it takes to search and to answer, without a worker for jobs.
+
+    Raises: ConfigurationError (CorpusInUse among them), BackendUnavailable.
+    """
+    async with AsyncExitStack() as stack:
+        corpus = await _enter(stack, open_corpus(settings))
+        model = await _open_model(stack, settings.llm)
+        searcher = Searcher(corpus, settings.retrieval)
+        answerer = Answerer(
+            retriever(searcher, settings), model, settings.llm, max_passages=settings.retrieval.answer_passages
+        )
+        yield Reading(corpus, searcher, ContextBuilder(searcher, TokenCounter()), answerer)
+
+
+@asynccontextmanager
+async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
+    """A warm runtime: the embedder is loaded and has answered once. In embedded mode it works on jobs, too.
+
+    Raises: ConfigurationError (CorpusInUse among them, and an open address without a key), BackendUnavailable.
+    """
+    async with AsyncExitStack() as stack:
+        reading = await stack.enter_async_context(open_reading(settings))
+        corpus = reading.corpus
+        await asyncio.to_thread(migrate_ledger, corpus.database)
+        keys = Keys(corpus.database)
+        door = Door(keys, settings.server.host)
+        await asyncio.to_thread(door.check_start)
+        jobs = await _enter(stack, open_jobs(settings, corpus))
+        await asyncio.to_thread(corpus.embed_query, WARM_UP)
+        yield Runtime(
+            settings=settings,
+            corpus=corpus,
+            jobs=jobs,
+            searcher=reading.searcher,
+            contexts=reading.contexts,
+            answerer=reading.answerer,
+            keys=keys,
+            door=door,
+            idempotency=IdempotencyLedger(corpus.database),
+            metrics=Metrics(),
+        )
+
+
+def retriever(searcher: Searcher, settings: ServiceSettings) -> Retrieve:
+    """How an answer finds its passages."""
+
+    def retrieve(scope: Scope, query: AnswerQuery) -> SearchResult:
+        # A question with earlier turns before it may be longer than a query may be: its end is the question.
+        text = query.question.encode()[-MAX_QUERY_BYTES:].decode(errors="ignore")
+        return searcher.search(
+            scope,
+            SearchQuery(
+                text=text,
+                limit=settings.retrieval.answer_passages,
+                selection=Selection(query.collections, query.filter),
+                highlight=False,
+            ),
+        )
+
+    return retrieve
+
+
+async def _open_model(stack: AsyncExitStack, settings: LLMSettings) -> ChatModel | None:
+    opened = await asyncio.to_thread(open_chat_model, settings)
+    if opened is None:
+        return None
+    model, client = opened
+    stack.push_async_callback(client.close)
+    return model
+
+
+async def _enter(stack: AsyncExitStack, manager: AbstractContextManager[T]) -> T:
+    """Enter a blocking context manager in a thread, and leave it in a thread."""
+    entered = await asyncio.to_thread(manager.__enter__)
+
+    async def leave() -> None:
+        await asyncio.to_thread(manager.__exit__, None, None, None)
+
+    stack.push_async_callback(leave)
+    return entered
