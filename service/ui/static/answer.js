@@ -1,0 +1,214 @@
+// An answer as it arrives: each sentence with its sources and its verdict, then the verdict on the whole.
+
+import * as api from "./api.js";
+import { copy, el, plural, shortUri, spoken } from "./dom.js";
+import { nearestView } from "./notices.js";
+import { readEvents } from "./sse.js";
+import { render, tidy } from "./text.js";
+
+const SUPPORT = {
+  supported: "Supported by its source",
+  partial: "Partly supported",
+  unsupported: "Not in the cited text",
+  contradicted: "Contradicts the cited text",
+};
+const GROUNDING = {
+  grounded: "Every sentence is supported by its source",
+  partial: "Not everything here is supported by the sources",
+  ungrounded: "The sources do not support this answer",
+};
+const DEGRADED = {
+  model_not_configured: "no language model is configured",
+  model_unreachable: "the language model cannot be reached",
+  model_timeout: "the language model took too long",
+  model_rate_limited: "the language model is over its rate limit",
+  model_rejected_request: "the language model refused the request",
+  model_server_error: "the language model failed",
+  model_empty_answer: "the language model answered nothing",
+  model_uncited_answer: "the language model cited no source",
+  model_interrupted: "the language model broke off",
+};
+const FACTS = {
+  numbers: "a number", dates: "a date", versions: "a version", identifiers: "a name or code",
+  flags: "an option", commands: "a command", hosts: "a host",
+};
+
+/** Asks, and fills `into` until the answer is whole. Returns a line for the status. Raises Problem. */
+export async function showAnswer(question, { collection, signal, into, reader, status }) {
+  const view = new AnswerView(into, reader);
+  status("Looking for passages …");
+  const stream = await api.answer(question, { collection, signal });
+  for await (const { event, data } of readEvents(stream)) {
+    const told = JSON.parse(data);
+    view.learn(told);
+    if (event === "retrieval") status("Reading what was found …");
+    else if (event === "sentence") view.addSentence(told.sentence ?? told);
+    else if (event === "grounding") view.setGrounding(told.grounding ?? told);
+    else if (event === "error") throw new api.Problem({ title: "The answer broke off", ...told, requestId: told.request_id });
+    else if (event === "done") {
+      const answer = told.answer ?? told;
+      view.finish(answer);
+      if (answer.answered) return "";
+      const found = await api.search(question, { collection, signal, limit: 5, grouped: true }).catch(() => ({ hits: [] }));
+      view.offer(found.hits);
+      return "";
+    }
+  }
+  throw new api.Problem({ title: "The answer broke off", detail: "The connection ended before the answer did." });
+}
+
+class AnswerView {
+  constructor(into, reader) {
+    this.reader = reader;
+    this.citations = new Map();
+    this.sentences = 0;
+    this.top = el("div", { class: "answer-top" });
+    this.claims = el("ol", { class: "claims", "aria-live": "polite", "aria-relevant": "additions", "aria-busy": "true" });
+    this.end = el("div", { class: "answer-end" });
+    this.root = el("article", { class: "answer", "aria-label": "Answer" }, this.top, this.claims, this.end);
+    into.replaceChildren(this.root);
+  }
+
+  /** Remember every citation that an event brings, whichever field it comes in. */
+  learn(told) {
+    const lists = Object.values(told.answer ?? told).filter(Array.isArray);
+    for (const citation of lists.flat()) {
+      if (citation?.document && citation.span && Number.isInteger(citation.n)) this.citations.set(citation.n, citation);
+    }
+  }
+
+  addSentence(sentence) {
+    this.sentences += 1;
+    const label = sentence.support?.label ?? "unsupported";
+    const body = el("div", { class: "claim-text" }, render(sentence.text));
+    const numbers = (sentence.citations ?? []).map((citation) => citation.n ?? citation);
+    const last = body.lastElementChild;
+    const chips = el("span", { class: "cites" }, numbers.map((n) => this.#chip(n)));
+    if (last?.classList.contains("prose")) last.append("\u00a0", chips);
+    else body.append(chips);
+    const paragraph = (sentence.lead ?? "").includes("\n") && this.sentences > 1;
+    const claim = el("li", { class: paragraph ? "claim apart" : "claim", "data-support": label }, body, this.#verdict(label, sentence.support));
+    this.claims.append(claim);
+  }
+
+  #verdict(label, support) {
+    if (label === "supported") return el("p", { class: "verdict quiet-verdict", title: SUPPORT.supported }, spoken(SUPPORT.supported));
+    const reasons = reasonsOf(support?.checks ?? []);
+    return el("p", { class: "verdict" }, el("strong", {}, SUPPORT[label] ?? label), reasons.length ? `: ${reasons.join("; ")}` : "");
+  }
+
+  #chip(n) {
+    const label = () => {
+      const title = this.citations.get(n)?.document.title;
+      return `Source ${n}${title ? `: ${title}` : ""}. Open the passage`;
+    };
+    const chip = el("button", { type: "button", class: "cite", "data-n": n, "aria-label": label(), "aria-controls": "reader" }, String(n));
+    chip.addEventListener("click", () => this.#open(n, chip));
+    return chip;
+  }
+
+  #open(n, opener) {
+    const citation = this.citations.get(n);
+    if (citation) this.reader.open(citation.document, [citation.span], opener);
+  }
+
+  setGrounding(grounding) {
+    this.grounding = grounding;
+  }
+
+  finish(answer) {
+    this.claims.setAttribute("aria-busy", "false");
+    if (answer.degraded) this.top.append(degradedView(answer.degraded));
+    if (!answer.answered) {
+      this.#refuse(answer.refusal);
+      return;
+    }
+    if (!this.sentences) for (const sentence of answer.sentences ?? []) this.addSentence(sentence);
+    for (const chip of this.claims.querySelectorAll(".cite")) {
+      const title = this.citations.get(Number(chip.dataset.n))?.document.title;
+      if (title) chip.title = title;
+    }
+    this.end.append(...[this.#summary(answer), this.#sources(), this.#footer(answer)].filter(Boolean));
+  }
+
+  #refuse(refusal) {
+    this.root.classList.add("refused");
+    this.claims.remove();
+    const title = refusal?.reason === "unsafe" ? "This is not answered here" : "The documents do not answer this";
+    const text = refusal?.message || "Nothing in them is close enough to the question to answer from.";
+    this.end.append(el("div", { class: "refusal" }, el("h2", {}, title), el("p", {}, text)));
+  }
+
+  offer(hits) {
+    const nearest = nearestView(hits, this.reader, "The documents that come nearest");
+    if (nearest) this.end.append(nearest);
+  }
+
+  #summary(answer) {
+    const grounding = answer.grounding ?? this.grounding;
+    if (!grounding) return null;
+    const sentences = answer.sentences?.length ?? this.sentences;
+    const supported = this.claims.querySelectorAll('[data-support="supported"]').length;
+    const label = GROUNDING[grounding.label] ?? grounding.label;
+    return el("p", { class: "grounding", "data-grounding": grounding.label, role: "status" },
+      el("strong", {}, label), " ",
+      el("span", {}, `${supported} of ${plural(sentences, "sentence")} checked against the cited text and found in it.`));
+  }
+
+  #sources() {
+    const citations = [...this.citations.values()].sort((one, other) => one.n - other.n);
+    if (!citations.length) return null;
+    const items = citations.map((citation) => {
+      const excerpt = tidy(citation.quote).replace(/\u200c/g, "").replace(/\s+/g, " ").trim();
+      const button = el("button", { type: "button", class: "source", "data-n": citation.n },
+        el("span", { class: "source-n", "aria-hidden": "true" }, String(citation.n)),
+        el("span", { class: "source-title" }, spoken(`Source ${citation.n}: `), citation.document.title || shortUri(citation.document.uri)),
+        el("span", { class: "source-uri" }, shortUri(citation.document.uri)),
+        el("q", { class: "source-quote" }, excerpt.length > 170 ? `${excerpt.slice(0, 168)} …` : excerpt));
+      button.addEventListener("click", () => this.#open(citation.n, button));
+      return el("li", {}, button);
+    });
+    return el("section", { class: "sources", "aria-label": "Sources" }, el("h2", {}, "Sources"), el("ol", {}, items));
+  }
+
+  #footer(answer) {
+    const button = el("button", { type: "button", class: "quiet" }, "Copy the answer");
+    button.addEventListener("click", () => copy(plainText(answer, this.citations), button));
+    const total = answer.timings_ms?.total;
+    const facts = [
+      answer.model,
+      total === undefined ? null : `${(total / 1000).toFixed(total < 995 ? 2 : 1)} s`,
+      answer.grounding?.method ? `checked by ${answer.grounding.method}` : null,
+    ].filter(Boolean);
+    return el("p", { class: "answer-foot" }, button, el("span", { class: "fine" }, facts.join(" · ")));
+  }
+}
+
+function degradedView({ reason, mode }) {
+  const why = DEGRADED[reason] ?? "the language model is not available";
+  const what = mode === "partial" ? "This answer is incomplete" : "Quoted from the sources";
+  return el("p", { class: "badge" }, el("strong", {}, what), ` because ${why}.`);
+}
+
+/** The checks that failed, in words: `numbers:missing 40 minutes` is `a number is not in it (40 minutes)`. */
+export function reasonsOf(checks) {
+  const reasons = [];
+  for (const check of checks) {
+    const [kind, ...rest] = check.split(":");
+    const result = rest.join(":");
+    const missing = /^missing\s*(.*)$/s.exec(result);
+    if (missing && FACTS[kind]) reasons.push(`${FACTS[kind]} is not there${missing[1] ? ` (${missing[1]})` : ""}`);
+    else if (kind === "conflict") reasons.push(`the text says otherwise (${result})`);
+    else if (kind === "negation") reasons.push(`the text says the opposite (${result})`);
+    else if (kind === "citations" && result !== "ok") reasons.push("it names no source");
+  }
+  const overlap = checks.find((check) => check.startsWith("overlap:"));
+  if (!reasons.length && overlap) reasons.push(`${Math.round(Number(overlap.slice(8)) * 100)}% of its words are there`);
+  return reasons;
+}
+
+function plainText(answer, citations) {
+  const body = answer.text || (answer.sentences ?? []).map((sentence) => sentence.text).join("\n");
+  const sources = [...citations.values()].sort((one, other) => one.n - other.n);
+  return [body, "", ...sources.map(({ n, document: doc }) => `[${n}] ${doc.title} (${doc.uri})`)].join("\n");
+}

@@ -1,0 +1,187 @@
+// The page: what its address asks for is shown, and what is asked for becomes its address.
+
+import * as api from "./api.js";
+import { showAnswer } from "./answer.js";
+import { byId, el, plural, shortUri } from "./dom.js";
+import { problemView } from "./notices.js";
+import { Reader } from "./reader.js";
+import { showResults } from "./search.js";
+import { Upload } from "./upload.js";
+
+// Shown only where their document is: they belong to the sample documents.
+const EXAMPLES = [
+  ["runbooks/gateway-502.md", "How do I restart the gateway in production, and how long does each instance drain?"],
+  ["runbooks/ledgerd-invoice-run-stuck.md", "What does LDG-1107 mean and is it safe to clear?"],
+  ["policies/refunds-and-claims.md", "A parcel arrived late three weeks ago. Can the shop still claim the fee back?"],
+];
+const LOOK_AT = 200; // documents that the start page knows about
+
+const input = byId("q");
+const results = byId("results");
+const reader = new Reader(byId("reader"));
+const upload = new Upload({ added: () => refreshCorpus() });
+let running = null;
+
+function status(text) {
+  byId("status").textContent = text;
+  document.body.classList.toggle("busy", Boolean(text));
+}
+
+function address() {
+  const query = new URLSearchParams(location.search);
+  return { q: (query.get("q") ?? "").trim(), view: query.get("view") === "search" ? "search" : "ask", collection: query.get("collection") ?? "" };
+}
+
+/** Make this the page's address and show it. Asking the same again replaces the entry instead of adding one. */
+function go(q, view) {
+  const query = new URLSearchParams(q ? { q, view } : {});
+  const collection = byId("collection").value;
+  if (q && collection) query.set("collection", collection);
+  const url = q ? `/?${query}` : "/";
+  if (url === location.pathname + location.search) history.replaceState(null, "", url);
+  else history.pushState(null, "", url);
+  show();
+}
+
+/** Show what the address asks for. */
+async function show() {
+  running?.abort();
+  const { q, view, collection } = address();
+  if (reader.isOpen) reader.close();
+  input.value = q;
+  fitInput();
+  byId("collection").value = collection;
+  document.body.dataset.state = q ? view : "home";
+  document.title = q ? `${q.slice(0, 80)} · Plumbline` : "Plumbline";
+  for (const [id, its] of [["do-ask", "ask"], ["do-search", "search"]]) byId(id).toggleAttribute("data-current", Boolean(q) && view === its);
+  byId("welcome").hidden = Boolean(q);
+  byId("hero").hidden = Boolean(q);
+  results.replaceChildren();
+  status("");
+  if (!q) return;
+  upload.show(false);
+  const mine = (running = new AbortController());
+  const told = (text) => mine === running && status(text);
+  const display = view === "search" ? showResults : showAnswer;
+  try {
+    told(await display(q, { collection, signal: mine.signal, into: results, reader, status: told }));
+  } catch (error) {
+    if (error.name === "AbortError" || mine !== running) return;
+    status("");
+    fail(error);
+  }
+}
+
+function fail(problem) {
+  if (problem.status === 401) {
+    askForKey();
+    return;
+  }
+  if (!(problem instanceof api.Problem)) console.error(problem);
+  results.append(problemView(problem, "That did not work", () => show()));
+}
+
+function askForKey() {
+  byId("key-note").textContent = api.hasKey() ? "This key was not accepted." : "";
+  byId("key-form").hidden = false;
+  byId("key").focus();
+}
+
+byId("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  api.setKey(byId("key").value.trim());
+  byId("key").value = "";
+  byId("key-form").hidden = true;
+  refreshCorpus();
+  show();
+});
+addEventListener("plumbline:key-needed", askForKey);
+
+/** What the corpus holds decides how the start page helps. */
+async function refreshCorpus() {
+  let page;
+  try {
+    page = await api.documents(LOOK_AT);
+  } catch (error) {
+    if (error.status === 401) askForKey();
+    else if (!address().q) byId("welcome").replaceChildren(problemView(error, "The documents could not be listed"));
+    return;
+  }
+  const items = page.documents.filter((item) => item.version !== null);
+  const more = Boolean(page.next_cursor);
+  byId("corpus-note").textContent = items.length ? `${more ? `more than ${items.length} documents` : plural(items.length, "document")}` : "";
+  offerCollections(items);
+  welcome(items);
+}
+
+function offerCollections(items) {
+  const names = [...new Set(items.map((item) => item.collection).filter(Boolean))].sort();
+  const { collection } = address();
+  if (collection && !names.includes(collection)) names.push(collection);
+  const select = byId("collection");
+  select.replaceChildren(el("option", { value: "" }, "all collections"), ...names.map((name) => el("option", { value: name }, name)));
+  select.value = collection;
+  byId("collection-field").hidden = names.length < 2 && !collection;
+}
+
+function welcome(items) {
+  if (!items.length) {
+    byId("upload-title").textContent = "There are no documents yet";
+    byId("welcome").replaceChildren();
+    if (!address().q) upload.show(true, { focus: false });
+    return;
+  }
+  byId("upload-title").textContent = "Add documents";
+  const examples = EXAMPLES.filter(([uri]) => items.some((item) => (item.uri ?? "").endsWith(uri)));
+  byId("welcome").replaceChildren(...(examples.length ? exampleList(examples) : documentList(items)));
+}
+
+function exampleList(examples) {
+  const ask = (question) => () => go(question, "ask");
+  const rows = examples.map(([, question]) => el("li", {}, el("button", { type: "button", class: "example", onclick: ask(question) }, question)));
+  return [el("h2", {}, "For example"), el("ul", { class: "examples" }, rows)];
+}
+
+function documentList(items) {
+  const rows = items.slice(0, 5).map((item) => {
+    const button = el("button", { type: "button", class: "example" }, item.title || shortUri(item.uri));
+    button.addEventListener("click", () => reader.open(item, [], button));
+    return el("li", {}, button);
+  });
+  return [el("h2", {}, "Some of the documents"), el("ul", { class: "examples" }, rows)];
+}
+
+/** The box is as tall as its text, up to a limit that the style sheet sets. */
+function fitInput() {
+  input.style.height = "auto";
+  input.style.height = `${input.scrollHeight}px`;
+}
+
+byId("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  go(input.value.trim(), event.submitter?.value === "search" ? "search" : "ask");
+});
+input.addEventListener("input", fitInput);
+input.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  go(input.value.trim(), "ask");
+});
+byId("collection").addEventListener("change", () => address().q && go(input.value.trim(), address().view));
+byId("brand").addEventListener("click", (event) => {
+  if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  go("", "ask");
+  input.focus();
+});
+addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, select");
+  if (event.key !== "/" || typing || event.metaKey || event.ctrlKey || event.altKey) return;
+  event.preventDefault();
+  input.focus();
+});
+addEventListener("popstate", show);
+
+refreshCorpus();
+show();
+if (!address().q) input.focus();
