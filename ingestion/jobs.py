@@ -24,10 +24,13 @@ from ingestion.corpus.database import database_url
 from ingestion.corpus.records import DocumentSource
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import InvalidRequest, PlumblineError
-from ingestion.job_store import ItemStatus, Job, JobId, JobStore
+from ingestion.job_store import ItemStatus, Job, JobId, JobItem, JobState, JobStore
 from ingestion.parsing import DocumentParser
 from ingestion.pipeline import Outcome, Pipeline, draft_of
 from ingestion.settings import EngineKind, Settings
+
+# The records of a job belong to this door; `job_store` is behind it.
+__all__ = ["ItemStatus", "Job", "JobId", "JobItem", "JobRunner", "JobState", "Jobs", "open_jobs", "run_worker"]
 
 log = structlog.get_logger(__name__)
 
@@ -122,14 +125,13 @@ class JobRunner:
         """
         scope = Scope(tenant)
         waiting = self._store.load(scope, job, positions)
-        position_of = {id(source): position for position, source in waiting}
         run = self._pipeline.ingest(
             scope,
             self._until_stopped(job, [source for _, source in waiting]),
             submitted_at=self._store.submitted_at(scope, job),
         )
         for outcome in run:
-            self._record(job, position_of[id(outcome.source)], outcome)
+            self._record(job, waiting[outcome.position][0], outcome)
         self._store.add_seconds(job, run.stage_seconds)
         if self._stopping.is_set():
             raise _Interrupted(job)
@@ -193,14 +195,16 @@ def _worker(settings: Settings, corpus: Corpus, store: JobStore) -> Iterator[Enq
         parser = stack.enter_context(DocumentParser(settings.parsing))
         chunker = Chunker(settings.chunking, corpus.embedder.count_tokens)
         runner = JobRunner(store, Pipeline(corpus, parser, chunker), stopping)
-        ingest_slice = DBOS.step(
-            name="ingest_slice", retries_allowed=True, max_attempts=_ATTEMPTS, should_retry=_may_pass
-        )(runner.ingest)
 
+        # DBOS marks the functions it decorates: methods can't be marked, so these are functions of this call.
+        @DBOS.step(name="ingest_slice", retries_allowed=True, max_attempts=_ATTEMPTS, should_retry=_may_pass)
+        def ingest_slice(job: JobId, tenant: TenantId, positions: Sequence[int]) -> None:
+            runner.ingest(job, tenant, positions)
+
+        @DBOS.workflow(name=_WORKFLOW)
         def ingest_job(job: JobId, tenant: TenantId) -> str:
             return runner.run(job, tenant, ingest_slice)
 
-        workflow = DBOS.workflow(name=_WORKFLOW)(ingest_job)
         DBOS(
             config={
                 "name": "plumbline",
@@ -218,7 +222,7 @@ def _worker(settings: Settings, corpus: Corpus, store: JobStore) -> Iterator[Enq
 
         def enqueue(job: JobId, tenant: TenantId) -> None:
             with SetWorkflowID(job):
-                DBOS.enqueue_workflow(_QUEUE, workflow, job, tenant)
+                DBOS.enqueue_workflow(_QUEUE, ingest_job, job, tenant)
 
         # A process that died between storing a job and queueing it left a job without a workflow.
         for tenant, job in store.unfinished():

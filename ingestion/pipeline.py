@@ -24,6 +24,7 @@ from ingestion.corpus.corpus import Corpus
 from ingestion.corpus.records import (
     Chunk,
     DocumentDraft,
+    DocumentId,
     DocumentKey,
     DocumentSource,
     OutlineEntry,
@@ -53,9 +54,11 @@ class OutcomeStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one document; `code` and `detail` say why it failed."""
+    """What became of the document at `position` of the input; `code` and `detail` say why it failed."""
 
-    source: DocumentSource
+    position: int
+    document_id: DocumentId
+    uri: str
     status: OutcomeStatus
     chunks: int = 0
     code: RejectionCode | None = None
@@ -66,7 +69,7 @@ class Outcome:
 class _Parsed:
     """A document ready to be embedded."""
 
-    source: DocumentSource
+    position: int
     draft: DocumentDraft
     text: str
     outline: tuple[OutlineEntry, ...]
@@ -137,22 +140,29 @@ class Pipeline:
     ) -> Iterator[Outcome | _Parsed]:
         catalog = self._corpus.writer.catalog
         underway: dict[DocumentKey, VersionId] = {}
-        for source in sources:
+        for position, source in enumerate(sources):
             draft = draft_of(scope, source, submitted_at, self._chunker.version)
             known = underway.get(draft.key) or catalog.live_versions(scope, [draft.key]).get(draft.key)
             if known == draft.version:
-                yield Outcome(source, OutcomeStatus.UNCHANGED)
+                yield Outcome(position, source.id, source.uri, OutcomeStatus.UNCHANGED)
                 continue
             try:
-                parsed = self._parse(source, draft, seconds)
+                parsed = self._parse(position, source, draft, seconds)
                 underway[draft.key] = draft.version
                 yield parsed
             except DocumentRejected as error:
                 log.info("document_rejected", uri=source.uri, code=error.reason)
                 catalog.note_failure(scope, draft, f"{error.reason}: {error.detail}")
-                yield Outcome(source, OutcomeStatus.FAILED, code=error.reason, detail=error.detail)
+                yield Outcome(
+                    position,
+                    source.id,
+                    source.uri,
+                    OutcomeStatus.FAILED,
+                    code=error.reason,
+                    detail=error.detail,
+                )
 
-    def _parse(self, source: DocumentSource, draft: DocumentDraft, seconds: dict[str, float]) -> _Parsed:
+    def _parse(self, position: int, source: DocumentSource, draft: DocumentDraft, seconds: dict[str, float]) -> _Parsed:
         if source.unreadable is not None:
             raise DocumentRejected(RejectionCode.UNREADABLE, f"the file can't be read: {source.unreadable}")
         started = time.perf_counter()
@@ -163,7 +173,7 @@ class Pipeline:
         seconds["chunk"] += time.perf_counter() - parsed_at
         if not chunks:
             raise DocumentRejected(RejectionCode.NO_TEXT, "the document holds no text that could be searched")
-        return _Parsed(source, _completed(draft, source, document), document.text, outline(document), chunks)
+        return _Parsed(position, _completed(draft, source, document), document.text, outline(document), chunks)
 
     def _write(
         self, scope: Scope, batch: list[tuple[_Progress, Chunk]], seconds: dict[str, float]
@@ -194,7 +204,7 @@ class Pipeline:
         published = self._corpus.writer.publish(scope, parsed.draft, chunk_count=len(parsed.chunks))
         created = published is PublishOutcome.CREATED
         status = OutcomeStatus.CREATED if created else OutcomeStatus.UPDATED
-        return Outcome(parsed.source, status, chunks=len(parsed.chunks))
+        return Outcome(parsed.position, parsed.draft.id, parsed.draft.uri, status, chunks=len(parsed.chunks))
 
 
 def draft_of(scope: Scope, source: DocumentSource, submitted_at: datetime, chunker_version: str) -> DocumentDraft:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from ingestion.errors import ConfigurationError
 
 DEFAULT_EMBEDDING_MODEL = "ibm-granite/granite-embedding-30m-english"
 
@@ -94,6 +96,10 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(Path(".plumbline"), description="folder of the embedded database, index and models")
+    models_dir: Path | None = Field(
+        None,
+        description="folder of rebuilt and fetched models, to share between data folders; in each of them if unset",
+    )
     database_url: SecretStr | None = Field(
         None, description="SQLAlchemy address of Postgres; SQLite in the data folder if unset"
     )
@@ -104,3 +110,19 @@ class Settings(BaseSettings):
     embedder: EmbedderSettings = Field(default_factory=EmbedderSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
     parsing: ParsingSettings = Field(default_factory=ParsingSettings)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load_settings(kind: type[S]) -> S:
+    """The settings from the environment. Raises: ConfigurationError that names each variable that is wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"PLUMBLINE_{'__'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in error.errors()
+        )
+        raise ConfigurationError(wrong) from error
+    except SettingsError as error:
+        raise ConfigurationError(str(error)) from error

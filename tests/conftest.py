@@ -89,6 +89,12 @@ def sample_docs() -> Path:
 
 
 @pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of rebuilt models for the whole run: rebuilding the weights takes a second each time."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """SQLAlchemy address of a Postgres that lives as long as the run; tests that use it carry the marker `postgres`."""
     programs = postgres_programs()

@@ -188,7 +188,7 @@ def open_corpus(settings: Settings) -> Iterator[Corpus]:
         stack.callback(database.dispose)
         migrate_corpus(database)
         sparse = SparseEncoder()
-        plan = plan_embedder(settings.embedder, settings.data_dir / MODELS_FOLDER)
+        plan = plan_embedder(settings.embedder, settings.models_dir or settings.data_dir / MODELS_FOLDER)
         generation, embedder = _generation(Catalog(database), plan, sparse)
         stack.callback(embedder.close)
         index = stack.enter_context(

@@ -6,7 +6,7 @@ readers believe the catalogue, the catalogue flips last, and what a crash leaves
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from ingestion.corpus.catalog import Catalog, PublishOutcome
 from ingestion.corpus.index.engine import IndexEngine, IndexPoint
-from ingestion.corpus.records import Chunk, DocumentDraft, DocumentKey, OutlineEntry, chunk_id
+from ingestion.corpus.records import (
+    Chunk,
+    ChunkId,
+    DocumentDraft,
+    DocumentKey,
+    OutlineEntry,
+    VersionId,
+    chunk_id,
+)
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseEncoder
 
@@ -59,6 +67,10 @@ class CorpusWriter:
             self.catalog.forget_version(ref)
         return len(leftovers)
 
+    def points(self, scope: Scope) -> Iterator[tuple[ChunkId, DocumentKey, VersionId]]:
+        """Everything that the index holds within the scope, in id order: for reconciliation, not for requests."""
+        return self._index.scan(scope)
+
     def flush(self) -> None:
         """Make the index durable; may stall readers for some tenths of a second."""
         self._index.flush()
@@ -72,6 +84,7 @@ class CorpusWriter:
         return IndexPoint(
             id=chunk_id(draft.key, draft.version, chunk.position),
             document_key=draft.key,
+            document_id=draft.id,
             version=draft.version,
             collection=draft.collection,
             labels=draft.labels,
