@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +27,10 @@ _UNBOUNDED_TOKENS = 1_000_000
 class SentenceTransformersEmbedder:
     """Vectors from a model folder. Loading takes seconds; the object is safe to share between threads.
 
+    A forward pass runs on one core, and `settings.threads` of them run at once over the batches of a call. Splitting
+    single operations over cores instead is a little faster on an idle machine, but every operation then waits for
+    the slowest core: with other work on the machine a query took ten times as long (benchmarks/embedding.py shows both).
+
     Raises:
         ModelUnavailable: the folder does not hold a text model that the installed libraries can load.
     """
@@ -32,9 +38,10 @@ class SentenceTransformersEmbedder:
     def __init__(self, files: ModelFiles, settings: EmbedderSettings) -> None:
         import torch
 
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
+        torch.set_num_threads(1)
         self._torch = torch
+        self._threads = settings.threads or _cores()
+        self._workers = ThreadPoolExecutor(self._threads, thread_name_prefix="embed")
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = _load(files, self._device)
         self._tokenizer, self._flat_input = _tokenizer_of(self._model, files)
@@ -67,9 +74,11 @@ class SentenceTransformersEmbedder:
         vectors = np.empty((len(texts), self._dimension), dtype=np.float32)
         rows = self._tokenizer.ids([self._document_prefix + text for text in texts])
         longest_first = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
-        for start in range(0, len(rows), self._batch_size):
-            batch = longest_first[start : start + self._batch_size]
-            vectors[batch] = self._forward([rows[i] for i in batch])
+        size = min(self._batch_size, -(-len(rows) // self._threads) or 1)
+        batches = [longest_first[start : start + size] for start in range(0, len(rows), size)]
+        embedded = self._workers.map(lambda batch: self._forward([rows[i] for i in batch]), batches)
+        for batch, result in zip(batches, embedded, strict=True):
+            vectors[batch] = result
         return vectors
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
@@ -78,7 +87,8 @@ class SentenceTransformersEmbedder:
         return vector
 
     def close(self) -> None:
-        """Nothing to release: the memory goes with the object."""
+        """Stop the threads; the memory goes with the object."""
+        self._workers.shutdown()
 
     def _forward(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """`(n, dim) float32`, rows L2-normalised, of token ids. The modules are called without `encode`'s overhead."""
@@ -138,6 +148,11 @@ def _tokenizer_of(model: SentenceTransformer, files: ModelFiles) -> tuple[Shared
         pad_left=vendor.padding_side == "left",
     )
     return shared, False
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _name(files: ModelFiles, document_prefix: str) -> str:
