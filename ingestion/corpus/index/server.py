@@ -236,6 +236,8 @@ class _Translated:
             raise _ERRORS.get(status, BackendUnavailable)(f"{self._server}: {_details(error)} ({status})") from error
         if isinstance(error, QdrantException):
             raise BackendUnavailable(f"{self._server}: {error}") from error
+        if isinstance(error, ValueError) and "closed channel" in str(error):
+            raise BackendUnavailable(f"{self._server}: the connection is closed") from error
 
 
 # Any other status is an outage, and trying again may help.

@@ -1,0 +1,152 @@
+"""Every operator of the filter expression selects the same points on every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ingestion.corpus.index.engine import IndexEngine, IndexQuery
+from ingestion.corpus.sparse import SparseEncoder
+from tests.contracts.conftest import ENGINES, edge_index_in, server_index_on
+from tests.contracts.points import ACME, point, selecting, unit
+from tests.servers import QdrantServer
+
+_METADATA: list[dict[str, Any]] = [
+    {"team": "payments", "cost": 3, "live": True, "tags": ["a", "b"], "due": "2024-03-01T00:00:00Z"},
+    {"team": "search", "cost": 3.0, "live": False, "tags": ["b"], "due": "2024-03-01T02:00:00+02:00"},
+    {"team": "Payments", "cost": 4.5, "tags": [], "due": "2024-04-01"},
+    {"cost": -1, "team": "3", "dotted.key": "x", 'quo"te': "y", "spaced key": "z", "ключ": "ж"},
+]
+
+
+@pytest.fixture(scope="module")
+def filled_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexEngine]:
+    """Edge with four points, numbered 0 to 3, that no test here changes."""
+    with edge_index_in(tmp_path_factory.mktemp("filters")) as index:
+        _fill(index.engine)
+        yield index.engine
+
+
+@pytest.fixture(scope="module")
+def filled_server(qdrant: QdrantServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexEngine]:
+    """The same on the server."""
+    with server_index_on(qdrant, tmp_path_factory.mktemp("filters")) as index:
+        _fill(index.engine)
+        yield index.engine
+
+
+# Not a parametrised fixture of the module: tests run in random order, and each change of engine would fill anew.
+@pytest.fixture(params=ENGINES)
+def filled(request: pytest.FixtureRequest) -> IndexEngine:
+    """Each engine in turn, filled."""
+    engine: IndexEngine = request.getfixturevalue(f"filled_{request.param}")
+    return engine
+
+
+def _fill(engine: IndexEngine) -> None:
+    engine.upsert(
+        ACME,
+        [
+            point(
+                ACME,
+                number,
+                "gateway",
+                metadata=metadata,
+                source=("upload", "git")[number % 2],
+                labels=((), ("ops",), ("ops", "hr"), ())[number],
+                created_at=datetime(2023, 1, 1 + number, tzinfo=UTC) if number else None,
+            )
+            for number, metadata in enumerate(_METADATA)
+        ],
+    )
+
+
+def _selected(engine: IndexEngine, query: IndexQuery) -> set[int]:
+    found = {chunk for chunk, _, _ in engine.scan(ACME)} & set(engine.find_exact(ACME, "", query))
+    return {number for number in range(4) if point(ACME, number).id in found}
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"key": "metadata.team", "equals": "payments"}, {0}),
+        ({"key": "metadata.team", "equals": "pay"}, set()),
+        ({"key": "metadata.team", "in": ["payments", "search"]}, {0, 1}),
+        ({"key": "metadata.team", "in": ["3", 3]}, {3}),
+        ({"key": "metadata.team", "equals": 3}, set()),
+        ({"key": "metadata.cost", "equals": 3}, {0, 1}),
+        ({"key": "metadata.cost", "equals": 3.0}, {0, 1}),
+        ({"key": "metadata.cost", "equals": "3"}, set()),
+        ({"key": "metadata.cost", "in": [4.5, -1, "x"]}, {2, 3}),
+        ({"key": "metadata.cost", "gt": 3}, {2}),
+        ({"key": "metadata.cost", "gte": 3}, {0, 1, 2}),
+        ({"key": "metadata.cost", "lt": 3}, {3}),
+        ({"key": "metadata.cost", "lte": 3, "gt": -1}, {0, 1}),
+        ({"key": "metadata.team", "gte": 0}, set()),
+        ({"key": "metadata.live", "equals": True}, {0}),
+        ({"key": "metadata.live", "equals": False}, {1}),
+        ({"key": "metadata.live", "in": [True, False]}, {0, 1}),
+        ({"key": "metadata.live", "equals": 1}, set()),
+        ({"key": "metadata.live", "equals": "true"}, set()),
+        ({"key": "metadata.live", "exists": True}, {0, 1}),
+        ({"key": "metadata.live", "exists": False}, {2, 3}),
+        ({"key": "metadata.tags", "equals": "b"}, {0, 1}),
+        ({"key": "metadata.tags", "in": ["a", "c"]}, {0}),
+        ({"key": "metadata.tags", "exists": True}, {0, 1}),
+        ({"key": "metadata.due", "gte": "2024-03-01T00:00:00Z"}, {0, 1, 2}),
+        ({"key": "metadata.due", "gt": "2024-03-01T00:00:00Z"}, {2}),
+        ({"key": "metadata.due", "lt": "2024-03-01T00:00:00-01:00"}, {0, 1}),
+        ({"key": "metadata.dotted.key", "equals": "x"}, {3}),
+        ({"key": 'metadata.quo"te', "equals": "y"}, {3}),
+        ({"key": "metadata.spaced key", "exists": True}, {3}),
+        ({"key": "metadata.ключ", "equals": "ж"}, {3}),
+        ({"key": "metadata.cost[]", "exists": True}, set()),
+        ({"key": "updated_at", "gte": "2024-01-03T00:00:00Z"}, {2, 3}),
+        ({"key": "updated_at", "gte": "2024-01-03"}, {2, 3}),
+        ({"key": "updated_at", "lt": "2024-01-02T00:00:00.000001Z"}, {0, 1}),
+        ({"key": "updated_at", "equals": "2024-01-02T01:00:00+01:00"}, {1}),
+        ({"key": "updated_at", "in": ["2024-01-01", "2024-01-04"]}, {0, 3}),
+        ({"key": "created_at", "exists": False}, {0}),
+        ({"key": "created_at", "lte": "2023-01-02"}, {1}),
+        ({"key": "source", "equals": "git"}, {1, 3}),
+        ({"key": "title", "in": ["Document 0", "Document 2"]}, {0, 2}),
+        ({"key": "collection", "equals": "default"}, {0, 1, 2, 3}),
+        ({"key": "document_id", "equals": "doc-2"}, {2}),
+        ({"key": "labels", "equals": "ops"}, {1, 2}),
+        ({"key": "label", "in": ["hr"]}, {2}),
+        ({"key": "label", "exists": False}, {0, 3}),
+        ({"key": "label", "equals": "*"}, set()),
+    ],
+)
+def test_an_operator_selects(filled: IndexEngine, condition: dict[str, Any], expected: set[int]) -> None:
+    everything = {0, 1, 2, 3}
+
+    assert _selected(filled, selecting(condition)) == expected
+    assert _selected(filled, selecting(should=[condition])) == expected
+    assert _selected(filled, selecting(must_not=[condition])) == everything - expected
+    assert filled.count(ACME, selecting(condition)) == len(expected)
+
+
+def test_groups_combine(filled: IndexEngine) -> None:
+    three = {"key": "metadata.cost", "equals": 3}
+    payments = {"key": "metadata.team", "equals": "payments"}
+    ops = {"key": "label", "equals": "ops"}
+
+    assert _selected(filled, selecting(three, must_not=[payments])) == {1}
+    assert _selected(filled, selecting(three, should=[payments, ops])) == {0, 1}
+    assert _selected(filled, selecting({"should": [payments, {"must": [ops], "must_not": [three]}]})) == {0, 2}
+    assert _selected(filled, selecting({"must_not": [payments, ops]})) == {3}
+    assert _selected(filled, selecting()) == {0, 1, 2, 3}
+
+
+def test_a_filter_holds_on_both_legs(filled: IndexEngine) -> None:
+    where = selecting({"key": "source", "equals": "git"})
+    query = IndexQuery(unit(0), SparseEncoder().encode_query("gateway"), filter=where.filter)
+
+    legs = filled.search(ACME, query)
+
+    expected = {point(ACME, 1).id, point(ACME, 3).id}
+    assert {hit.id for hit in legs.dense} == {hit.id for hit in legs.sparse} == expected
