@@ -17,6 +17,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from service.app import create_app
 from service.ledger.metrics import METRICS
 from service.settings import ServiceSettings
 
@@ -65,6 +66,37 @@ def metrics() -> str:
     return "\n".join(["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |", *rows])
 
 
+def routes() -> str:
+    """One table of calls for each part of the API, from its OpenAPI document."""
+    parts: dict[str, list[str]] = {}
+    for path, methods in create_app(ServiceSettings()).openapi()["paths"].items():
+        for method, call in methods.items():
+            what = f"{_sentence(call['summary'])} {call.get('description', '')}".strip().replace("\n", " ")
+            row = f"| `{method.upper()} {path}` | {what} | {_parameters(call)} |"
+            parts.setdefault(call["tags"][0], []).append(row)
+    tables = []
+    for part, rows in parts.items():
+        head = ["| call | what it does | takes |", "| --- | --- | --- |"]
+        tables.append("\n".join([f"## {part.capitalize()}", "", *head, *rows]))
+    return "\n\n".join(tables)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(("?", ".")) else f"{text}."
+
+
+def _parameters(call: dict[str, Any]) -> str:
+    """Names of the query parameters and headers, and the models of the body."""
+    names = [f"`{parameter['name']}`" for parameter in call.get("parameters", ()) if parameter["in"] != "path"]
+    body = call.get("requestBody", {}).get("content", {})
+    models = [f"{kind}: {_model(content['schema'])}" for kind, content in body.items()]
+    return "; ".join(filter(None, [", ".join(names), *models]))
+
+
+def _model(schema: dict[str, Any]) -> str:
+    return f"`{schema['$ref'].rpartition('/')[2]}`" if "$ref" in schema else "see `/docs`"
+
+
 def _kind(annotation: Any) -> str:
     """What may be written after the `=`, in a word."""
     if get_origin(annotation) in (Union, types.UnionType):
@@ -95,7 +127,7 @@ def _default(field: FieldInfo) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
-GENERATED: dict[str, Callable[[], str]] = {"settings": settings, "metrics": metrics}
+GENERATED: dict[str, Callable[[], str]] = {"settings": settings, "metrics": metrics, "routes": routes}
 
 
 def rendered(page: str) -> str:

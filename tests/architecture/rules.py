@@ -19,6 +19,7 @@ MAX_PARAMETERS = 6
 # The signature of these functions is the interface that a framework reads: one parameter per option of a command,
 # or per part of a request. They may have more parameters; their length is bounded like that of any function.
 COMMAND_MODULES = frozenset({"ingestion/cli.py", "service/cli.py"})
+COMMAND_FOLDER = "service/cli"
 COMMAND_DECORATORS = frozenset({"command", "callback"})
 ROUTE_FOLDER = "service/api"
 ROUTE_DECORATORS = frozenset({"get", "post", "put", "patch", "delete"})
@@ -176,7 +177,7 @@ def _is_framework_signature(path: str, function: Function) -> bool:
         for decorator in function.decorator_list
         if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute)
     }
-    if path in COMMAND_MODULES:
+    if path in COMMAND_MODULES or PurePosixPath(path).is_relative_to(COMMAND_FOLDER):
         return not decorators.isdisjoint(COMMAND_DECORATORS)
     in_routes = PurePosixPath(path).is_relative_to(ROUTE_FOLDER)
     return in_routes and not decorators.isdisjoint(ROUTE_DECORATORS)

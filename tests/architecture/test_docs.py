@@ -12,8 +12,11 @@ from pydantic import BaseModel, Field
 import service.errors  # noqa: F401 - its errors join the tree
 from docs import generate
 from ingestion.errors import PlumblineError, RejectionCode
+from service.api.problems import STATUSES
+from service.app import create_app
 from service.errors import ModelFailureReason
 from service.ledger.metrics import METRICS
+from service.settings import ServiceSettings
 from tests.architecture.repository import REPO
 
 DOCS = REPO / "docs"
@@ -50,6 +53,20 @@ def test_every_error_code_is_documented() -> None:
     assert _unnamed(sorted(codes), (DOCS / "errors.md").read_text("utf-8")) == []
 
 
+def test_every_status_of_an_error_is_documented() -> None:
+    page = (DOCS / "errors.md").read_text("utf-8")
+
+    assert [code for code, (status, _) in STATUSES.items() if f"| `{code}` | {status} |" not in page] == []
+
+
+def test_every_route_is_documented() -> None:
+    paths = create_app(ServiceSettings()).openapi()["paths"]
+    calls = [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+
+    assert len(calls) > 10
+    assert _unnamed(calls, (DOCS / "api.md").read_text("utf-8")) == []
+
+
 @pytest.mark.parametrize("reasons", [RejectionCode, ModelFailureReason], ids=lambda reasons: reasons.__name__)
 def test_every_reason_is_documented(reasons: type[StrEnum]) -> None:
     assert _unnamed([reason.value for reason in reasons], (DOCS / "errors.md").read_text("utf-8")) == []
@@ -77,9 +94,11 @@ def test_an_undocumented_name_is_caught() -> None:
 
 
 def test_a_stale_page_is_caught() -> None:
-    page = (DOCS / "settings.md").read_text("utf-8")
+    current = generate.rendered((DOCS / "settings.md").read_text("utf-8"))
+    stale = current.replace("PLUMBLINE_DATA_DIR", "PLUMBLINE_OLD")
 
-    assert generate.rendered(page.replace("PLUMBLINE_DATA_DIR", "PLUMBLINE_OLD")) == page
+    assert stale != current
+    assert generate.rendered(stale) == current
     with pytest.raises(KeyError):
         generate.rendered("<!-- generated: nothing -->\n<!-- end -->")
 
