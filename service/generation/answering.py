@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import structlog
 
+from ingestion.corpus.records import Document, DocumentKey
 from ingestion.corpus.scope import Scope
+from ingestion.errors import NotFound
 from service.errors import ModelFailure, ModelFailureReason
 from service.generation.answers import (
     Answer,
@@ -33,6 +35,7 @@ from service.generation.citations import NOT_IN_SOURCES, CitationParser, CitedSe
 from service.generation.drafting import Draft
 from service.generation.evidence import Reader
 from service.generation.fallback import Extractor
+from service.generation.freshness import OPENING_CHARS, outdated
 from service.generation.grounding import GroundingScorer
 from service.generation.llm import ChatModel, Usage
 from service.generation.prompts import Prompt, load_prompt
@@ -43,6 +46,8 @@ log = structlog.get_logger(__name__)
 
 Retrieve = Callable[[Scope, AnswerQuery], SearchResult]
 """Blocking search for a question; runs in a worker thread."""
+ContentOf = Callable[[Scope, Document], str]
+"""Blocking read of a document's normalised text."""
 
 _MESSAGES = {
     RefusalReason.NOTHING_RELEVANT: "Nothing in the documents you may read is about this question.",
@@ -64,6 +69,7 @@ class _Run:
 
     question: str
     passages: Sequence[Passage]
+    old: frozenset[int]
     result: SearchResult
     draft: Draft
     extractor: Extractor
@@ -91,7 +97,10 @@ class _Run:
 
 
 class Answerer:
-    """Answers questions from passages. `model` None: always extracted. Safe for concurrent calls on one event loop."""
+    """Answers questions from passages; with `model` None all are extracted. Safe for concurrent calls on one loop.
+
+    With `content_of`, documents that say at their top that they were replaced give way to current ones.
+    """
 
     def __init__(
         self,
@@ -100,12 +109,14 @@ class Answerer:
         settings: LLMSettings,
         *,
         max_passages: int = 6,
+        content_of: ContentOf | None = None,
         prompt: Prompt | None = None,
     ) -> None:
         self._retrieve = retrieve
         self._model = model
         self._settings = settings
         self._max_passages = max_passages
+        self._content_of = content_of
         self._prompt = prompt or load_prompt()
 
     async def answer(self, scope: Scope, query: AnswerQuery) -> AsyncGenerator[AnswerEvent, None]:
@@ -116,10 +127,10 @@ class Answerer:
         """
         started = perf_counter()
         question = resolve_question(query)
-        result = await asyncio.to_thread(self._retrieve, scope, replace(query, question=question))
+        result, old = await asyncio.to_thread(self._find, scope, replace(query, question=question))
         retrieved = perf_counter()
         yield RetrievalEvent(result, question)
-        run = self._run(question, result)
+        run = self._run(question, result, old)
         writing = perf_counter()
         async with aclosing(self._write(run)) as events:
             async for event in events:
@@ -145,12 +156,24 @@ class Answerer:
         )
         yield DoneEvent(answer)
 
-    def _run(self, question: str, result: SearchResult) -> _Run:
+    def _find(self, scope: Scope, query: AnswerQuery) -> tuple[SearchResult, frozenset[int]]:
+        """What was found, and which of its passages come from documents that were replaced. Blocking."""
+        result = self._retrieve(scope, query)
+        passages = result.passages[: self._max_passages]
+        openings: dict[DocumentKey, str] = {}
+        if self._content_of is not None and result.relevance.label is not RelevanceLabel.NONE:
+            for document in {passage.indexed.document.key: passage.indexed.document for passage in passages}.values():
+                with suppress(NotFound):  # deleted since it was found
+                    openings[document.key] = self._content_of(scope, document)[:OPENING_CHARS]
+        return result, outdated(passages, openings)
+
+    def _run(self, question: str, result: SearchResult, old: frozenset[int]) -> _Run:
         # a reader per answer: its stemmer may move to a worker thread but is never used by two at once
         reader = Reader()
         scorer = GroundingScorer(reader)
         passages = result.passages[: self._max_passages]
-        return _Run(question, passages, result, Draft(reader, scorer, passages), Extractor(reader, scorer))
+        draft = Draft(reader, scorer, passages)
+        return _Run(question, passages, old, result, draft, Extractor(reader, scorer))
 
     async def _write(self, run: _Run) -> AsyncGenerator[SentenceEvent, None]:
         if run.result.relevance.label is RelevanceLabel.NONE or not run.passages:
@@ -185,7 +208,7 @@ class Answerer:
         """
         run.model, run.prompt_version = model.name, self._prompt.version
         run.usage = Usage()
-        messages = self._prompt.render(run.question, [passage.indexed for passage in run.passages])
+        messages = self._prompt.render(run.question, [passage.indexed for passage in run.passages], run.old)
         parser = CitationParser(len(run.passages))
         room = self._settings.max_output_tokens * _CHARACTERS_PER_TOKEN
         received = 0
@@ -220,7 +243,9 @@ class Answerer:
 
     async def _extract(self, run: _Run) -> list[SentenceEvent]:
         """Sentences of the sources, or a refusal where they don't answer."""
-        extracts = await asyncio.to_thread(run.extractor.extract, run.question, run.passages, run.result.relevance)
+        extracts = await asyncio.to_thread(
+            run.extractor.extract, run.question, run.passages, run.result.relevance, run.old
+        )
         if not extracts:
             run.refuse(RefusalReason.NOT_IN_SOURCES)
         return [run.draft.add_extract(extract) for extract in extracts]

@@ -9,25 +9,32 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 
 from service.generation.answers import SupportLabel
 from service.generation.evidence import Evidence, EvidenceUnit, Reader
 from service.generation.facts import Fact, FactKind, facts_of
 from service.generation.grounding import GroundingScorer
 from service.generation.sentences import UnitKind, units_of
-from service.retrieval.results import Passage, Relevance, RelevanceLabel
+from service.retrieval.results import Passage, Relevance
 
 MAX_SENTENCES = 5
 """More is not an answer but a page; measured by eye on the sample questions."""
-ENOUGH = {RelevanceLabel.STRONG: 0.5, RelevanceLabel.WEAK: 0.6, RelevanceLabel.NONE: 1.01}
-"""Weighted share of the question's key terms that one passage must hold, by how sure retrieval is."""
-_WORTH_ADDING = 0.5
+NEEDED_COVERAGE = 0.55
+"""Weighted share of the question's key terms that one passage must hold if retrieval is not sure at all."""
+CONFIDENCE_CREDIT = 0.45
+"""How much of that retrieval's confidence makes up for: people ask in other words than the sources use."""
+_RANK_WEIGHT = 0.5
+"""How much of a sentence's score is its passage's."""
+_NAMED_FACTOR = 1.5
+"""For a sentence with the very code, host or version that was asked about."""
+_WORTH_ADDING = 0.6
 """A further sentence is shown if it scores this share of the best one."""
 _OUTDATED_FACTOR = 0.4
 _DUPLICATE = 0.6
 """Jaccard similarity of two sentences from which the second says nothing new."""
 
-_OUTDATED = re.compile(r"\b(?:superseded|deprecated|obsolete|outdated|archived)\b", re.IGNORECASE)
 _QUESTION_WORDS = frozenset(
     (
     "long", "many", "much", "often", "tell", "explain", "describ", "know", "find", "need", "want", "mean", "happen",
@@ -35,6 +42,7 @@ _QUESTION_WORDS = frozenset(
     )
 )  # fmt: skip
 """Stems that ask rather than name what is asked about."""
+_FEW_CAPITALS = 0.25
 _SEPARATOR_ROW = re.compile(r"[|:\s-]+")
 
 
@@ -68,8 +76,17 @@ class Extractor:
         self._reader = reader
         self._scorer = scorer
 
-    def extract(self, question: str, passages: Sequence[Passage], relevance: Relevance) -> tuple[Extract, ...]:
-        """Up to five stretches that answer the question, in source order; none if the passages don't answer it."""
+    def extract(
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        relevance: Relevance,
+        old: frozenset[int] = frozenset(),
+    ) -> tuple[Extract, ...]:
+        """Up to five stretches that answer the question, in source order; none if the passages don't answer it.
+
+        `old` holds the indexes of passages whose document was replaced.
+        """
         asked = self._asked(question)
         candidates = [item for index, passage in enumerate(passages) for item in self._candidates(index, passage)]
         if not asked or not candidates:
@@ -77,16 +94,31 @@ class Extractor:
         weights = _weights(asked, candidates)
         if not self._answerable(question, weights, passages, candidates, relevance):
             return ()
-        outdated = _outdated(passages)
+        scores = _smoothed(candidates, self._scores(question, candidates, weights, passages, old))
+        chosen = self._choose(candidates, scores, passages, old)
+        return tuple(_shown(candidate) for candidate in sorted(chosen, key=lambda item: (item.index, item.start)))
+
+    def _scores(
+        self,
+        question: str,
+        candidates: Sequence[_Candidate],
+        weights: dict[str, float],
+        passages: Sequence[Passage],
+        old: frozenset[int],
+    ) -> list[float]:
+        """Scores by words; better passages first, outdated documents last."""
         wants = _wanted(question)
+        names = [fact for fact in facts_of(question) if _is_name(fact)]
         scores = [
-            _score(candidate, weights, wants)
-            * (0.75 + 0.25 * passages[candidate.index].score)
-            * (_OUTDATED_FACTOR if candidate.index in outdated else 1.0)
+            _score(candidate, weights, wants) * (_NAMED_FACTOR if _names(candidate, names) else 1.0)
             for candidate in candidates
         ]
-        chosen = self._choose(candidates, _smoothed(candidates, scores), passages)
-        return tuple(_shown(candidate) for candidate in sorted(chosen, key=lambda item: (item.index, item.start)))
+        best = max(passage.score for passage in passages) or 1.0
+        for at, candidate in enumerate(candidates):
+            scores[at] *= 1 - _RANK_WEIGHT + _RANK_WEIGHT * passages[candidate.index].score / best
+            if candidate.index in old:
+                scores[at] *= _OUTDATED_FACTOR
+        return scores
 
     def _asked(self, question: str) -> frozenset[str]:
         spread = re.sub(r"[`_./:=@#-]", " ", question)
@@ -103,8 +135,8 @@ class Extractor:
         for kind, start, end in _groups(text):
             raw = text[start:end]
             unit = EvidenceUnit(self._reader, raw, start, kind)
-            if kind is UnitKind.HEADING:
-                heading = unit.words
+            if kind is UnitKind.HEADING or raw.rstrip("*_ ").endswith("?"):
+                heading = unit.words  # a question in the text (an FAQ) heads the answer below it
             elif any(character.isalnum() for character in raw) and not raw.rstrip("*_ ").endswith(":"):
                 candidates.append(_Candidate(index, kind, start, end, raw, unit.words, about | heading, facts_of(raw)))
         return candidates
@@ -117,16 +149,24 @@ class Extractor:
         candidates: Sequence[_Candidate],
         relevance: Relevance,
     ) -> bool:
-        """Whether some passage holds enough of the key terms, and the names in the question exist at all."""
+        """Whether the names in the question exist at all, and some passage holds enough of its key terms."""
         evidence = [Evidence.of(self._reader, passage.indexed) for passage in passages]
         for fact in facts_of(question):
-            named = fact.kind in (FactKind.IDENTIFIER, FactKind.VERSION, FactKind.FLAG)
-            if named and not any(item.facts.states(fact) or fact.value in _about(item) for item in evidence):
+            if _is_name(fact) and not any(
+                item.facts.states(fact) or fact.value in " ".join(item.titles).casefold() for item in evidence
+            ):
                 return False
-        return coverage(weights, candidates) >= ENOUGH[relevance.label]
+        known = frozenset().union(*(candidate.words | candidate.context for candidate in candidates))
+        if any(stem not in known for name in _proper_names(question) for stem in self._reader.stems(name)):
+            return False
+        return coverage(weights, candidates) >= NEEDED_COVERAGE - CONFIDENCE_CREDIT * relevance.confidence
 
     def _choose(
-        self, candidates: Sequence[_Candidate], scores: Sequence[float], passages: Sequence[Passage]
+        self,
+        candidates: Sequence[_Candidate],
+        scores: Sequence[float],
+        passages: Sequence[Passage],
+        old: frozenset[int],
     ) -> list[_Candidate]:
         order = sorted(range(len(candidates)), key=lambda at: (-scores[at], candidates[at].index, candidates[at].start))
         best = scores[order[0]]
@@ -140,7 +180,7 @@ class Extractor:
             rival = next((other for other in chosen if self._contradict(candidate, other)), None)
             if rival is None:
                 chosen.append(candidate)
-            elif _newer(passages[candidate.index], passages[rival.index]):
+            elif _current(passages, old, candidate.index) > _current(passages, old, rival.index):
                 chosen[chosen.index(rival)] = candidate
         return chosen
 
@@ -160,8 +200,26 @@ def coverage(weights: dict[str, float], candidates: Iterable[_Candidate]) -> flo
     return max((sum(weights[term] for term in terms) / total for terms in held.values()), default=0.0)
 
 
-def _about(evidence: Evidence) -> str:
-    return " ".join(evidence.titles).casefold()
+def _is_name(fact: Fact) -> bool:
+    """Whether the fact names a thing: an answer about another error code or version is no answer."""
+    if fact.kind is FactKind.NUMBER:
+        return "." in fact.value and fact.shape == ""
+    return fact.kind in (FactKind.IDENTIFIER, FactKind.VERSION, FactKind.FLAG)
+
+
+def _names(candidate: _Candidate, names: Sequence[Fact]) -> bool:
+    return any(name in candidate.facts or name.value in candidate.raw.casefold() for name in names)
+
+
+def _proper_names(question: str) -> list[str]:
+    """Words with a capital inside a sentence: products, teams, days. None where capitals mean little (German)."""
+    words = question.split()
+    inside = [
+        word.strip(".,;:!?()\"'")
+        for before, word in pairwise(words)
+        if word[:1].isupper() and before[-1] not in ".!?:" and len(word) > 1
+    ]
+    return inside if len(inside) <= _FEW_CAPITALS * len(words) else []
 
 
 def _weights(asked: frozenset[str], candidates: Sequence[_Candidate]) -> dict[str, float]:
@@ -239,20 +297,9 @@ def _similar(one: _Candidate, other: _Candidate) -> bool:
     return bool(union) and len(one.words & other.words) / len(union) >= _DUPLICATE and one.facts == other.facts
 
 
-def _outdated(passages: Sequence[Passage]) -> frozenset[int]:
-    """Indexes of passages of documents that are marked as replaced, by metadata or in their own words."""
-    documents = set()
-    for passage in passages:
-        document, chunk = passage.indexed.document, passage.indexed.chunk
-        said = " ".join((document.title, *chunk.heading_path, str(document.metadata.get("status", ""))))
-        head = chunk.text[:300] if chunk.position == 0 else ""
-        if _OUTDATED.search(said) or re.search(r"status\W+(?:superseded|deprecated|obsolete)", head, re.IGNORECASE):
-            documents.add(document.key)
-    return frozenset(at for at, passage in enumerate(passages) if passage.indexed.document.key in documents)
-
-
-def _newer(one: Passage, other: Passage) -> bool:
-    return one.indexed.document.updated_at > other.indexed.document.updated_at
+def _current(passages: Sequence[Passage], old: frozenset[int], index: int) -> tuple[bool, datetime]:
+    """Orders contradicting sources: what was not replaced before what was, then the later change."""
+    return index not in old, passages[index].indexed.document.updated_at
 
 
 def _shown(candidate: _Candidate) -> Extract:
@@ -260,6 +307,7 @@ def _shown(candidate: _Candidate) -> Extract:
     if candidate.kind is UnitKind.ROW:
         text = " \u2014 ".join(cell.strip() for cell in text.strip().strip("|").split("|") if cell.strip())
     elif candidate.kind in (UnitKind.PROSE, UnitKind.ITEM):
-        text = " ".join(line.strip().removeprefix(">").strip() for line in text.splitlines())
+        text = " ".join(line.lstrip("> \t").rstrip() for line in text.splitlines())
         text = re.sub(r"^\[!\w+\]\s*", "", text)
+        text = re.sub(r"\[([^\]\n]+)\]\([^)\s]+\)", r"\1", text).replace("**", "")
     return Extract(candidate.index, candidate.start, candidate.end, text, block=candidate.kind is not UnitKind.PROSE)

@@ -31,9 +31,11 @@ class Prompt:
     fixed: tuple[ChatMessage, ...]
     template: str
 
-    def render(self, question: str, passages: Sequence[IndexedChunk]) -> tuple[ChatMessage, ...]:
-        """The messages for one question; passages are numbered from 1 in the order given."""
-        quoted = "\n".join(_quoted(number, passage) for number, passage in enumerate(passages, 1))
+    def render(
+        self, question: str, passages: Sequence[IndexedChunk], old: frozenset[int] = frozenset()
+    ) -> tuple[ChatMessage, ...]:
+        """The messages for one question; passages are numbered from 1 in the order given. `old`: replaced ones."""
+        quoted = "\n".join(_quoted(at + 1, passage, old=at in old) for at, passage in enumerate(passages))
         before, _, after = self.template.partition("{passages}")
         body = before + quoted + after.replace("{question}", _MARKER.sub("&lt;", question), 1)
         return (*self.fixed, ChatMessage("user", body))
@@ -59,10 +61,12 @@ def load_prompt(version: str = ANSWER_PROMPT) -> Prompt:
     return Prompt(version, fixed, template)
 
 
-def _quoted(number: int, passage: IndexedChunk) -> str:
+def _quoted(number: int, passage: IndexedChunk, *, old: bool) -> str:
     title = " > ".join(dict.fromkeys((passage.document.title, *passage.chunk.heading_path)))
+    status = ' status="superseded"' if old else ""
     title = " ".join(title.replace('"', "'").split())
-    return f'<passage number="{number}" title="{_fenced(title)}">\n{_fenced(passage.chunk.text.strip())}\n</passage>'
+    body = _fenced(passage.chunk.text.strip())
+    return f'<passage number="{number}" title="{_fenced(title)}"{status}>\n{body}\n</passage>'
 
 
 def _fenced(text: str) -> str:

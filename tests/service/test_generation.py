@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from ingestion.corpus.records import Document
 from ingestion.corpus.scope import Scope
 from service.errors import ModelFailure, ModelFailureReason
 from service.generation.answering import Answerer, collect, resolve_question
@@ -221,3 +222,49 @@ def test_a_follow_up_question_takes_the_earlier_one_with_it() -> None:
     )
     alone = "Which backups of ledgerd are kept for thirty days?"
     assert resolve_question(AnswerQuery(alone, history=history)) == alone
+
+
+OLD_DRAIN = "Status: SUPERSEDED by the new runbook.\n\nThe drain waits 30 seconds for open requests."
+NEW_DRAIN = "The drain waits 120 seconds for open requests."
+
+
+def test_the_current_source_is_preferred_to_the_one_it_contradicts() -> None:
+    result = found(indexed(OLD_DRAIN, name="old"), indexed(NEW_DRAIN, name="new"))
+
+    def content_of(scope: Scope, document: Document) -> str:
+        return OLD_DRAIN if document.id == "old" else NEW_DRAIN
+
+    current = Answerer(lambda scope, query: result, None, LLMSettings(), content_of=content_of)
+    answer = asyncio.run(collect(current.answer(SCOPE, AnswerQuery("How long does the drain wait?"))))
+    assert "120 seconds" in answer.text
+    assert "30 seconds" not in answer.text
+
+
+def test_a_model_is_told_which_passage_was_replaced() -> None:
+    model = saying(GOOD)
+    ask(model, result=found(indexed("The drain waits.", metadata={"status": "superseded"}), indexed(NEW_DRAIN)))
+    assert model.calls[0][-1].content.count('status="superseded"') == 2  # one document, two passages of it
+    ask(model, result=found(indexed(NEW_DRAIN)))
+    assert 'status="superseded"' not in model.calls[1][-1].content
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What does GH-9999 mean for the gateway?",
+        "How do I restart Elasticsearch on the gateway?",
+        "Which penguins live near polar stations?",
+        "Does the gateway need dbtool 9.8.7?",
+    ],
+)
+def test_without_a_model_what_the_sources_do_not_say_is_refused(question: str) -> None:
+    answer = ask(None, question=question)
+    assert answer.refusal is not None
+    assert answer.refusal.reason is RefusalReason.NOT_IN_SOURCES
+    assert (answer.answered, answer.citations) == (False, ())
+
+
+def test_a_named_code_brings_its_own_row() -> None:
+    answer = ask(None, question="What does GH-5022 mean?")
+    assert "Upstream closed the connection before headers" in answer.text
+    assert_exact(answer, TEXTS)
