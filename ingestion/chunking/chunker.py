@@ -208,8 +208,8 @@ class Chunker:
             return False
         least = self._settings.min_tokens
         common = _common(before.path, after.path)
-        if common == before.path:  # an introduction and the first section under it
-            return before.tokens < least
+        if common == before.path:  # an introduction, or merged siblings, and a section under the same heading
+            return before.tokens < least or after.tokens < least
         siblings = len(before.path) == len(after.path) == len(common) + 1
         return siblings and before.tokens < least and after.tokens < least
 

@@ -7,6 +7,7 @@ environment that holds no secret. It can open no network connection.
 from __future__ import annotations
 
 import math
+import os
 import resource
 import sys
 from multiprocessing.connection import Connection
@@ -15,7 +16,7 @@ from pathlib import Path
 from ingestion.errors import DocumentRejected, RejectionCode
 from ingestion.parsing.formats import BINARY_FORMATS, NAMES, Format, proposed_format
 from ingestion.parsing.reading import DocumentReader
-from ingestion.parsing.wire import READY, decode_request, encode_document, encode_rejection
+from ingestion.parsing.wire import READY, TAKEN, decode_request, encode_document, encode_rejection
 from ingestion.settings import ParsingSettings
 
 _MOST_DOCUMENTS = 5_000
@@ -36,12 +37,14 @@ def main(arguments: list[str]) -> None:
     reader = DocumentReader(settings)
     _limit(settings)
     sys.addaudithook(_refuse_network)
+    sys.modules["torch"] = None  # type: ignore[assignment] # spaCy would load it, for nothing that is used here
     connection.send_bytes(READY)
     for served in range(1, _MOST_DOCUMENTS + 1):
         try:
             request = connection.recv_bytes()
             data = connection.recv_bytes()
-        except EOFError:
+            connection.send_bytes(TAKEN)
+        except (EOFError, OSError):  # the parent closed the pipe, or is no more
             return
         last = served == _MOST_DOCUMENTS
         reply, intact = _serve(reader, settings, request, data, last=last)
@@ -77,7 +80,8 @@ def _serve(
         return encode_rejection(_out_of_resources(error), last=True), False
     except Exception as error:  # noqa: BLE001 - the parser child's edge: libraries raise anything on damaged files
         explained = _explain(error, proposed_format(name, media_type), settings)
-        return encode_rejection(explained, last=True), False
+        intact = explained.reason is not RejectionCode.OUT_OF_MEMORY
+        return encode_rejection(explained, last=last or not intact), intact
 
 
 def _allow_cpu(timeout_s: float) -> None:
@@ -131,3 +135,4 @@ def _status(field: str) -> int:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+    os._exit(0)  # a farewell of all libraries would take longer than the parent waits

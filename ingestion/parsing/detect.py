@@ -8,6 +8,7 @@ import olefile  # type: ignore[import-untyped]
 
 from ingestion.errors import DocumentRejected, RejectionCode
 from ingestion.parsing.archives import inspect_archive
+from ingestion.parsing.encoding import wide_encoding
 from ingestion.parsing.formats import BINARY_FORMATS, NAMES, SUFFIXES, ZIP_BASED, Format, proposed_format, suffix
 from ingestion.settings import ParsingSettings
 
@@ -53,7 +54,7 @@ def detect(name: str, data: bytes, media_type: str | None, settings: ParsingSett
         found: Format | str = inspect_archive(data, settings.max_unpacked_bytes) or "a ZIP archive"
     elif data.startswith(_OLE):
         found = _read_ole(data, proposed)
-    elif _PDF.search(data[:_PDF_HEAD]) and not (proposed not in BINARY_FORMATS and _is_text(data)):
+    elif _is_pdf(data, proposed):
         found = Format.PDF
     elif data.lstrip()[:5] == b"{\\rtf":
         found = Format.RTF
@@ -64,6 +65,12 @@ def detect(name: str, data: bytes, media_type: str | None, settings: ParsingSett
     if found is proposed:
         return proposed
     raise _mismatch(name, proposed, found)
+
+
+def _is_pdf(data: bytes, proposed: Format) -> bool:
+    """Whether a PDF begins here; a text that only mentions the mark near its beginning is none."""
+    mark = _PDF.search(data[:_PDF_HEAD])
+    return mark is not None and (mark.start() == 0 or proposed in BINARY_FORMATS or not _is_text(data))
 
 
 def _check_text(name: str, data: bytes, proposed: Format) -> Format:
@@ -88,7 +95,7 @@ def _check_text(name: str, data: bytes, proposed: Format) -> Format:
 
 def _is_text(data: bytes) -> bool:
     """Whether the beginning and the middle hold no control characters that text does not use."""
-    if data.startswith(_WIDE_MARKS):
+    if data.startswith(_WIDE_MARKS) or wide_encoding(data):
         return True
     middle = len(data) // 2
     sample = data[:_TEXT_HEAD] + data[middle : middle + _TEXT_HEAD]

@@ -16,6 +16,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SAMPLE_BYTES = 200_000
+_WIDE_SAMPLE_BYTES = 4096
+_WIDE_LEAST_BYTES = 8
 
 
 def decode(data: bytes, declared: str | None = None) -> str:
@@ -27,11 +29,25 @@ def decode(data: bytes, declared: str | None = None) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return _checked(data.decode(encoding, errors="replace"))
+    if wide := wide_encoding(data):
+        return _checked(data.decode(wide, errors="replace"))
     try:
         return _checked(data.decode("utf-8"))
     except UnicodeDecodeError:
         pass
     return _checked(_decode_unmarked(data, declared))
+
+
+def wide_encoding(data: bytes) -> str | None:
+    """`utf-16-le` or `utf-16-be` if every other byte is nearly always zero, as in Latin text without its mark."""
+    sample = data[:_WIDE_SAMPLE_BYTES]
+    if len(sample) < _WIDE_LEAST_BYTES or len(data) % 2:
+        return None
+    half = len(sample) // 2
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if odd > 0.6 * half and even < 0.05 * half:
+        return "utf-16-le"
+    return "utf-16-be" if even > 0.6 * half and odd < 0.05 * half else None
 
 
 def _decode_unmarked(data: bytes, declared: str | None) -> str:

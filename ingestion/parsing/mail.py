@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import email
 import email.policy
 import io
@@ -11,7 +12,7 @@ from email.message import EmailMessage, MIMEPart
 from ingestion.corpus.records import Element, ElementKind, MetadataValue, Span
 from ingestion.errors import DocumentRejected, RejectionCode
 from ingestion.parsing.building import Parsed, clean, squeeze
-from ingestion.parsing.encoding import decode
+from ingestion.parsing.encoding import decode, wide_encoding
 from ingestion.parsing.html import parse_html
 from ingestion.parsing.plain import parse_plain
 
@@ -25,6 +26,8 @@ def parse_eml(data: bytes) -> Parsed:
     Raises:
         DocumentRejected: CORRUPT if there is no header, ENCRYPTED if the body is.
     """
+    if data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or wide_encoding(data):
+        data = decode(data).encode()
     message = email.message_from_bytes(data, policy=email.policy.default)
     assert isinstance(message, EmailMessage)
     headers = _headers(message)

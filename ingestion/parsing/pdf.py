@@ -20,7 +20,12 @@ _BOLD = re.compile(r"bold|black|heavy|semibold", re.IGNORECASE)
 _ITEM = re.compile(r"(?:[-*\u2022\u2023\u25cf\u25aa\u2013\u00b7]|\d{1,3}[.)])\s+\S")
 _WORD = re.compile(r"[^\W\d_]{2}")
 _DIGITS = re.compile(r"\d+")
+_MARK = re.compile(r"\d{1,3}[.)]?|[-*\u2022\u2023\u25cf\u25aa\u2013\u00b7]")
 _FIXED_PITCH = 1
+_COLUMN_GAP = 1.2
+"""Width of a gap between columns, in font sizes; justified words stand closer."""
+_BEARING = 0.1
+"""Part of a character's width that its box leaves free on both sides."""
 _HEADING_RATIO = 1.12
 _LONGEST_HEADING = 150
 _LEAST_PAGES_FOR_MARGINS = 3
@@ -28,7 +33,8 @@ _LEAST_PAGES_FOR_MARGINS = 3
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """`left` and `bottom` in points from the page's lower left corner; `width` of an average character."""
+    """`left` and `bottom` in points from the page's lower left corner; `width` of an average character.
+    `row`: it has columns; `item`: it begins with a number that stands apart."""
 
     text: str
     page: int
@@ -38,10 +44,12 @@ class _Line:
     width: float
     monospace: bool
     bold: bool
+    row: bool
+    item: bool
 
 
 def parse_pdf(data: bytes) -> Parsed:
-    """Text of all pages; the title is the document's own, else its largest heading.
+    """Text of all pages; the title is the document's own, else the largest heading of page 1.
 
     Raises:
         DocumentRejected: ENCRYPTED, CORRUPT, or NEEDS_OCR if its pages hold pictures and no text.
@@ -61,7 +69,8 @@ def parse_pdf(data: bytes) -> Parsed:
         document.close()
     blocks = list(_blocks(_without_margins(lines), _heading_sizes(lines)))
     text, elements = assemble(blocks)
-    heading = next((squeeze(block.text) for block in blocks if block.kind is ElementKind.HEADING), None)
+    first = [block for block in blocks if block.kind is ElementKind.HEADING and block.page == 1]
+    heading = squeeze(min(first, key=lambda block: block.level).text) if first else None
     return Parsed(text, elements, named if _is_title(named) else heading)
 
 
@@ -82,9 +91,9 @@ def _no_text(pictures: bool, pages: int) -> DocumentRejected:
     if pictures:
         return DocumentRejected(
             RejectionCode.NEEDS_OCR,
-            f"The PDF's {pages} pages are pictures without text. Run text recognition (OCR) and upload the result.",
+            f"The PDF ({pages} pages) holds pictures without text. Run text recognition (OCR) and upload the result.",
         )
-    return DocumentRejected(RejectionCode.NO_TEXT, f"The PDF's {pages} pages hold no text. Export it again as text.")
+    return DocumentRejected(RejectionCode.NO_TEXT, f"The PDF ({pages} pages) holds no text. Export it again as text.")
 
 
 def _is_title(text: str) -> bool:
@@ -143,17 +152,44 @@ def _line(textpage: object, codes: Sequence[int], start: int, end: int, page: in
     font = _font(textpage, middle)
     left, bottom, _ = _box(textpage, first)
     _, _, right = _box(textpage, last)
-    text = _characters(codes[first : last + 1])
+    size = round(raw.FPDFText_GetFontSize(textpage, middle) * _scale(textpage, middle), 1)
+    advance = (right - left) / (last - first + 1)
+    cells = list(_cells(textpage, codes, visible, advance if font[1] else 0, _COLUMN_GAP * size))
+    numbered = len(cells) == 2 and _MARK.fullmatch(cells[0])
     return _Line(
-        text=text,
+        text=(" " if numbered else " | ").join(cells),
         page=page,
-        size=round(raw.FPDFText_GetFontSize(textpage, middle) * _scale(textpage, middle), 1),
+        size=size,
         left=left,
         bottom=bottom,
-        width=max(0.1, (right - left) / max(1, last - first + 1)),
+        width=max(0.1, advance),
         monospace=font[1],
         bold=font[2],
+        row=len(cells) > 1 and not numbered,
+        item=bool(numbered),
     )
+
+
+def _cells(
+    textpage: object, codes: Sequence[int], visible: Sequence[int], advance: float, column_gap: float
+) -> Iterator[str]:
+    """The line's words, parted where the gap between two of them is that of columns. With `advance`, the width of a
+    character in a monospaced font, there are no columns, but as many spaces as the gap is wide."""
+    parts: list[str] = []
+    start = 0
+    for end in range(1, len(visible) + 1):
+        if end < len(visible) and visible[end] == visible[end - 1] + 1:
+            continue
+        if parts:
+            gap = _box(textpage, visible[start])[0] - _box(textpage, visible[start - 1])[2]
+            if not advance and gap > column_gap:
+                yield "".join(parts)
+                parts = []
+            else:
+                parts.append(" " * max(1, round(gap / advance - _BEARING) if advance else 1))
+        parts.append(_characters(codes[visible[start] : visible[end - 1] + 1]))
+        start = end
+    yield "".join(parts)
 
 
 def _characters(codes: Sequence[int]) -> str:
@@ -233,7 +269,9 @@ def _kind(line: _Line, sizes: dict[float, int]) -> ElementKind:
         return ElementKind.CODE
     if line.size in sizes and len(line.text) <= _LONGEST_HEADING and _WORD.search(line.text):
         return ElementKind.HEADING
-    return ElementKind.LIST_ITEM if _ITEM.match(line.text) else ElementKind.PARAGRAPH
+    if line.row:
+        return ElementKind.TABLE
+    return ElementKind.LIST_ITEM if line.item or _ITEM.match(line.text) else ElementKind.PARAGRAPH
 
 
 def _continues(run: Sequence[_Line], line: _Line, sizes: dict[float, int]) -> bool:
@@ -243,7 +281,7 @@ def _continues(run: Sequence[_Line], line: _Line, sizes: dict[float, int]) -> bo
     gap = last.bottom - line.bottom
     if line.page != last.page or gap < -line.size:
         return False
-    if kind is ElementKind.CODE or own is ElementKind.CODE:
+    if {kind, own} & {ElementKind.CODE, ElementKind.TABLE}:
         return kind is own and gap < 4 * line.size
     if kind is ElementKind.HEADING or own is ElementKind.HEADING:
         return kind is own and first.size == line.size and gap < 1.8 * line.size

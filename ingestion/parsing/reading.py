@@ -53,7 +53,8 @@ class DocumentReader:
                 f"The document's text has {len(parsed.text):,} characters, more than the"
                 f" {self._settings.max_text_chars:,} allowed. Split it.",
             )
-        named = (title or parsed.title or "").strip() or title_from_name(name)
+        found_title = parsed.title if parsed.title and any(char.isalnum() for char in parsed.title) else ""
+        named = (title or found_title).strip() or title_from_name(name)
         return ParsedDocument(parsed.text, parsed.elements, named, found.value, dict(parsed.metadata or {}))
 
     def _parse(self, data: bytes, found: Format) -> Parsed:

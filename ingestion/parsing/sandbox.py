@@ -14,13 +14,30 @@ from pathlib import Path
 
 from ingestion.corpus.records import DocumentSource, ParsedDocument
 from ingestion.errors import BackendUnavailable, DocumentRejected, RejectionCode
-from ingestion.parsing.wire import READY, decode_reply, encode_request
+from ingestion.parsing.wire import READY, TAKEN, decode_reply, encode_request
 from ingestion.settings import ParsingSettings
 
 _STARTUP_S = 60.0
 _FAREWELL_S = 2.0
+_MIB = 1 << 20
+_NEARLY_FULL = 0.6
+"""Share of the memory limit from which a crash is put down to a failed allocation."""
 _REPLY_BYTES_PER_CHAR = 40
 """More than text and elements need in JSON; a longer reply does not come from an intact child."""
+
+
+class _Child(subprocess.Popen[bytes]):
+    """A process whose peak of memory is known once it has ended."""
+
+    peak_bytes = 0
+
+    def reap(self) -> int:
+        """Exit status, after waiting for the end."""
+        if self.returncode is None:
+            _, status, usage = os.wait4(self.pid, 0)
+            self.returncode = os.waitstatus_to_exitcode(status)
+            self.peak_bytes = usage.ru_maxrss * 1024
+        return self.returncode
 
 
 class ParserProcess:
@@ -32,7 +49,7 @@ class ParserProcess:
 
     def __init__(self, settings: ParsingSettings) -> None:
         self._settings = settings
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: _Child | None = None
         self._connection: Connection | None = None
 
     def parse(self, source: DocumentSource) -> ParsedDocument:
@@ -83,24 +100,23 @@ class ParserProcess:
     def _send(self, source: DocumentSource) -> Connection:
         """The connection, after the document went down it; once more with a new child if the old one was gone."""
         request = encode_request(source)
-        for attempt in (1, 2):
+        for _ in range(2):
             connection = self._connection or self._start()
             try:
                 connection.send_bytes(request)
                 connection.send_bytes(source.data)
-            except OSError as error:
-                self.kill()
-                if attempt == 2:
-                    raise _crashed("ended while it was given the document") from error
-            else:
-                return connection
-        raise AssertionError("unreachable")
+                if connection.poll(_STARTUP_S) and connection.recv_bytes(len(TAKEN)) == TAKEN:
+                    return connection
+            except (EOFError, OSError):
+                pass
+            self.kill()
+        raise _crashed("ended while it was given the document")
 
     def _start(self) -> Connection:
         ours, theirs = Pipe()
         command = [sys.executable, "-P", "-m", "ingestion.parsing.child", str(theirs.fileno())]
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self._process = _Child(
                 [*command, self._settings.model_dump_json()],
                 env=_environment(),
                 pass_fds=[theirs.fileno()],
@@ -123,15 +139,20 @@ class ParserProcess:
 
     def _died(self) -> DocumentRejected:
         """What the exit status of a child that ended by itself says."""
+        process = self._process
         status = self.kill()
         if status == -signal.SIGXCPU:
             return self._timed_out()
-        if status == -signal.SIGKILL:
+        if status == -signal.SIGKILL or (process is not None and self._was_full(process)):
             return DocumentRejected(
                 RejectionCode.OUT_OF_MEMORY,
-                "The system ended the parser, most likely for want of memory. Split the document.",
+                "Reading the document ended for want of memory. Split it, or raise PLUMBLINE_PARSING__MEMORY_MB.",
             )
         return _crashed(f"ended with status {status}")
+
+    def _was_full(self, process: _Child) -> bool:
+        """Whether the child held so much memory that its crash was most likely a failed allocation."""
+        return process.peak_bytes > _NEARLY_FULL * self._settings.memory_mb * _MIB
 
     def _timed_out(self) -> DocumentRejected:
         return DocumentRejected(
@@ -166,8 +187,8 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> int:
+def _kill_group(process: _Child) -> int:
     """Exit status. A process that has already ended keeps the status it ended with."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    return process.wait()
+    return process.reap()

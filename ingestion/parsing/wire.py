@@ -9,6 +9,8 @@ from ingestion.corpus.records import DocumentSource, Element, ElementKind, Parse
 from ingestion.errors import DocumentRejected, RejectionCode
 
 READY = b"ready"
+TAKEN = b"taken"
+"""Says that a document has arrived; a child that ended before it did not end over that document."""
 
 
 def encode_request(source: DocumentSource) -> bytes:
