@@ -18,10 +18,9 @@ MAX_PARAMETERS = 6
 
 # The signature of these functions is the interface that a framework reads: one parameter per option of a command,
 # or per part of a request. They may have more parameters; their length is bounded like that of any function.
-COMMAND_MODULES = frozenset({"ingestion/cli.py", "service/cli.py"})
-COMMAND_FOLDER = "service/cli"
+COMMAND_PATHS = ("ingestion/cli.py", "service/cli")
 COMMAND_DECORATORS = frozenset({"command", "callback"})
-ROUTE_FOLDER = "service/api"
+ROUTE_PATHS = ("service/api",)
 ROUTE_DECORATORS = frozenset({"get", "post", "put", "patch", "delete"})
 
 ENVIRONMENT_READERS = frozenset({"ingestion/settings.py", "service/settings.py"})
@@ -177,10 +176,12 @@ def _is_framework_signature(path: str, function: Function) -> bool:
         for decorator in function.decorator_list
         if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute)
     }
-    if path in COMMAND_MODULES or PurePosixPath(path).is_relative_to(COMMAND_FOLDER):
-        return not decorators.isdisjoint(COMMAND_DECORATORS)
-    in_routes = PurePosixPath(path).is_relative_to(ROUTE_FOLDER)
-    return in_routes and not decorators.isdisjoint(ROUTE_DECORATORS)
+    places = ((COMMAND_PATHS, COMMAND_DECORATORS), (ROUTE_PATHS, ROUTE_DECORATORS))
+    return any(_lies_in(path, paths) and not decorators.isdisjoint(names) for paths, names in places)
+
+
+def _lies_in(path: str, paths: tuple[str, ...]) -> bool:
+    return any(PurePosixPath(path).is_relative_to(place) for place in paths)
 
 
 def _decorator_names(function: Function) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -17,9 +18,10 @@ from service.app import create_app
 from service.errors import ModelFailureReason
 from service.ledger.metrics import METRICS
 from service.settings import ServiceSettings
-from tests.architecture.repository import REPO
+from tests.architecture.repository import REPO, sources
 
 DOCS = REPO / "docs"
+_ENVVAR = re.compile(r"envvar=\"(\w+)\"")
 
 
 def _unnamed(names: Iterable[str], page: str) -> list[str]:
@@ -36,6 +38,12 @@ def test_every_setting_is_documented() -> None:
 
     assert len(names) > 30
     assert _unnamed(names, (DOCS / "settings.md").read_text("utf-8")) == []
+
+
+def test_every_variable_of_the_command_line_is_documented() -> None:
+    found = {name for source in sources("ingestion", "service").values() for name in _ENVVAR.findall(source)}
+
+    assert _unnamed(sorted(found), (DOCS / "settings.md").read_text("utf-8")) == []
 
 
 def test_every_setting_says_what_it_is_for() -> None:
