@@ -18,6 +18,8 @@ LAYERED = (
     "ingestion.corpus.embedders",
     "ingestion.parsing",
     "ingestion.sources",
+    "ingestion.telemetry",
+    "ingestion.job_store",
     "ingestion.chunking",
     "ingestion.pipeline",
     "ingestion.jobs",
