@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from ingestion.settings import Settings
+from ingestion.errors import ConfigurationError
+from ingestion.settings import Settings, load_settings
 
 
 class _Group(BaseModel):
@@ -40,7 +46,7 @@ class RetrievalSettings(_Group):
     candidates: int = Field(50, ge=10, le=500, description="hits fetched from each leg before fusion")
     dense_weight: float = Field(0.6, ge=0, le=1, description="weight of the semantic leg in hybrid fusion")
     strong_confidence: float = Field(0.6, ge=0, le=1, description="relevance from here on is labelled strong")
-    weak_confidence: float = Field(0.3, ge=0, le=1, description="relevance below is labelled none")
+    weak_confidence: float = Field(0.18, ge=0, le=1, description="relevance below is labelled none")
     answer_passages: int = Field(6, ge=1, le=30, description="passages an answer is written from")
 
 
@@ -50,3 +56,49 @@ class ServiceSettings(Settings):
     server: ServerSettings = Field(default_factory=ServerSettings)
     llm: LLMSettings = Field(default_factory=LLMSettings)
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
+
+
+CLIENT_VARIABLES = ("PLUMBLINE_URL", "PLUMBLINE_API_KEY")
+"""Read by `plumbline search` and `ask`: where a running service is, and the key for it."""
+
+_PREFIX = "PLUMBLINE_"
+_OF_TESTS = ("PLUMBLINE_TEST_", "PLUMBLINE_EVAL_")
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownVariable:
+    """A variable that looks like a setting and is none; `meant` is the setting most like it, if one is."""
+
+    name: str
+    meant: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name} is not a setting" + (f"; did you mean {self.meant}?" if self.meant else "")
+
+
+def unknown_variables() -> tuple[UnknownVariable, ...]:
+    """Variables of the environment that begin like a setting, in alphabetical order."""
+    known = {*_variables(ServiceSettings, _PREFIX), *CLIENT_VARIABLES}
+    strangers = sorted(
+        name
+        for name in (given.upper() for given in os.environ)
+        if name.startswith(_PREFIX) and name not in known and not name.startswith(_OF_TESTS)
+    )
+    return tuple(UnknownVariable(name, next(iter(get_close_matches(name, known, n=1)), None)) for name in strangers)
+
+
+def load_service_settings() -> ServiceSettings:
+    """The settings from the environment. Raises: ConfigurationError that names each variable that is wrong."""
+    try:
+        return load_settings(ServiceSettings)
+    except ConfigurationError as error:
+        hints = "".join(f". {variable}" for variable in unknown_variables())
+        raise ConfigurationError(error.detail + hints) from error
+
+
+def _variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _variables(field.annotation, f"{prefix}{name.upper()}__")
+        else:
+            yield f"{prefix}{name.upper()}"

@@ -1,0 +1,27 @@
+"""The command `plumbline`: one program for whoever runs the service and for whoever asks it."""
+
+from __future__ import annotations
+
+import typer
+
+from ingestion.cli import ingest
+from service.cli import asking, keys, serving
+from service.cli.doctor import doctor
+
+app = typer.Typer(
+    name="plumbline",
+    help="Semantic search and cited answers over your runbooks, docs and tables, with every sentence checked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(ingest)
+app.add_typer(serving.app)
+app.add_typer(asking.app)
+app.command()(doctor)
+app.add_typer(keys.app, name="keys")
+
+
+def main() -> None:
+    """Entry point of the distribution."""
+    app()

@@ -1,0 +1,72 @@
+"""Asks a running service over HTTP, for commands that can't or shall not open the corpus themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from ingestion.errors import BackendUnavailable, PlumblineError
+from service.errors import Forbidden, Unauthenticated
+
+_TIMEOUT = httpx.Timeout(30, read=300)
+
+
+class ServiceRefused(PlumblineError):
+    """The service answered with a problem; its own words are the detail."""
+
+    code = "invalid_request"
+
+
+class Remote:
+    """A service at an address."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    def search(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Raises: BackendUnavailable, Unauthenticated, Forbidden, ServiceRefused."""
+        with self._open("/v1/search", request) as response:
+            response.read()
+            found: dict[str, Any] = response.json()
+            return found
+
+    def ask(self, question: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Events of an answer. Raises what `search` raises."""
+        with self._open("/v1/answers", {**question, "stream": True}) as response:
+            name = ""
+            for line in response.iter_lines():
+                if line.startswith("event: "):
+                    name = line.removeprefix("event: ")
+                elif line.startswith("data: "):
+                    data = json.loads(line.removeprefix("data: "))
+                    if name == "error":
+                        raise ServiceRefused(data["detail"])
+                    yield name, data
+
+    @contextmanager
+    def _open(self, path: str, body: dict[str, Any]) -> Iterator[httpx.Response]:
+        try:
+            with (
+                httpx.Client(timeout=_TIMEOUT, headers=self._headers) as client,
+                client.stream("POST", self._url + path, json=body) as response,
+            ):
+                if response.is_error:
+                    raise _refusal(response)
+                yield response
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise BackendUnavailable(f"{self._url} does not answer: {error}") from error
+
+
+def _refusal(response: httpx.Response) -> PlumblineError:
+    response.read()
+    try:
+        detail = str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = f"status {response.status_code}"
+    kinds: dict[int, type[PlumblineError]] = {401: Unauthenticated, 403: Forbidden}
+    return kinds.get(response.status_code, ServiceRefused)(detail)
