@@ -21,8 +21,8 @@ from service.retrieval.tokens import DEFAULT_ENCODING, TokenCounter
 MAX_TEXT_BYTES = 100_000
 MIN_BUDGET, MAX_BUDGET = 16, 200_000
 MAX_PASSAGES = 50
-LEAST_SCORE = 0.05
-"""A passage less likely to be relevant than this only fills the budget."""
+LEAST_SHARE = 0.1
+"""A passage whose score is less than this share of the best one's only fills the budget."""
 _PER_QUERY = 30
 _SEPARATOR = "\n\n"
 _SHINGLE = 5
@@ -192,12 +192,14 @@ def merge(results: Iterable[SearchResult]) -> list[Passage]:
 
 def select(passages: Iterable[Passage]) -> tuple[list[Passage], list[Dropped]]:
     """Passages worth a place, and those that are not: too unlikely, superseded, or told already."""
+    passages = list(passages)
+    least = LEAST_SHARE * max((passage.score for passage in passages), default=0.0)
     kept: list[Passage] = []
     dropped: list[Dropped] = []
     shingles: list[frozenset[tuple[str, ...]]] = []
     for passage in passages:
         words = _shingles(passage.indexed.chunk.text)
-        if passage.score < LEAST_SCORE:
+        if passage.score < least:
             reason = DropReason.NOT_RELEVANT
         elif is_superseded(passage.indexed.document.metadata):
             reason = DropReason.SUPERSEDED

@@ -26,24 +26,27 @@ class QueryTerms:
     def matched(self, text: str) -> frozenset[str]:
         """The query terms that the text contains."""
         found: set[str] = set()
-        for word in set(_WORD.findall(text)):
-            if self._may_match(word):
-                found |= self._stem(word)
+        for word in self._likely(text):
+            found |= self._stem(word)
         return self.terms & found
 
     def find(self, text: str) -> Iterator[tuple[int, int]]:
         """Ranges of the words in `text` whose stem is a query term, in order."""
-        for match in _WORD.finditer(text):
-            word = match.group()
-            if self._may_match(word) and not self.terms.isdisjoint(self._stem(word)):
-                yield match.span()
+        hits = {word for word in self._likely(text) if not self.terms.isdisjoint(self._stem(word))}
+        if hits:
+            yield from (match.span() for match in _WORD.finditer(text) if match.group() in hits)
 
-    def _may_match(self, word: str) -> bool:
-        """Whether the word is worth stemming: stemming every word of every passage costs more than the search.
+    def _likely(self, text: str) -> set[str]:
+        """The distinct words worth stemming: stemming every word of every passage costs more than the search.
 
         English stems keep their first letters. A word with capitals or digits inside may be made of several.
         """
-        return word[:_KEY].lower() in self._keys or not (word.islower() or word.istitle())
+        keys = self._keys
+        return {
+            word
+            for word in set(_WORD.findall(text))
+            if word[:_KEY].lower() in keys or not (word.islower() or word.istitle())
+        }
 
     def _stem(self, word: str) -> frozenset[str]:
         stems = self._stems.get(word)

@@ -79,24 +79,19 @@ class Calibration:
     query: Logistic
 
 
-# BEGIN COEFFICIENTS
+# Fitted on runbooks_openshift, runbooks_kubeprom, xquad_en, clapnq and scifact.
 GRANITE = Calibration(
-    passage=Logistic(-12.0, {"dense": 14.0, "coverage": 3.0}),
-    query=Logistic(
-        -12.0, {"top_dense": 12.0, "dense_margin": 5.0, "best_coverage": 2.0, "coverage": 1.0, "agree": 0.5}
-    ),
+    passage=Logistic(-17.61, {"dense": 19.80, "coverage": 3.85}),
+    query=Logistic(-10.29, {"top_dense": 12.42, "dense_margin": 8.53, "best_coverage": 2.54, "agree": 0.19}),
 )
 ANY_EMBEDDER = Calibration(
-    passage=Logistic(-4.0, {"above_pool": 14.0, "coverage": 3.0}),
-    query=Logistic(
-        -4.0, {"dense_drop": 10.0, "dense_margin": 5.0, "best_coverage": 2.0, "coverage": 1.0, "agree": 0.5}
-    ),
+    passage=Logistic(-5.57, {"above_pool": 20.95, "coverage": 4.73}),
+    query=Logistic(-3.31, {"dense_drop": 9.59, "dense_margin": 8.76, "best_coverage": 4.02, "agree": 0.43}),
 )
 LEXICAL = Calibration(
-    passage=Logistic(-3.0, {"coverage": 6.0}),
-    query=Logistic(-3.0, {"best_coverage": 3.0, "coverage": 3.0}),
+    passage=Logistic(-4.90, {"coverage": 7.41}),
+    query=Logistic(-2.72, {"best_coverage": 6.73}),
 )
-# END COEFFICIENTS
 
 _BY_MODEL: Mapping[str, Calibration] = {"ibm-granite/granite-embedding-30m-english": GRANITE}
 
@@ -112,15 +107,16 @@ def calibration_for(embedder: str, *, dense: bool) -> Calibration:
 def weigh_terms(terms: frozenset[str], pool: Sequence[Evidence]) -> dict[str, float]:
     """A weight per query term, the rarer in the pool the larger, that sum to 1.
 
-    The form is BM25's IDF; the pool stands for the corpus, so a term that no candidate has weighs most.
+    Half of a weight is BM25's IDF with the pool for a corpus: a term that no candidate has weighs most. The other
+    half is equal for all terms, since in a good result every passage holds the telling ones.
     """
     n = len(pool)
-    weights = {}
+    rarity = {}
     for term in sorted(terms):
         df = sum(term in evidence.matched for evidence in pool)
-        weights[term] = math.log(1 + (n - df + 0.5) / (df + 0.5))
-    total = sum(weights.values())
-    return {term: weight / total for term, weight in weights.items()} if total else weights
+        rarity[term] = math.log(1 + (n - df + 0.5) / (df + 0.5))
+    total = sum(rarity.values()) or 1.0
+    return {term: 0.5 * value / total + 0.5 / len(terms) for term, value in rarity.items()}
 
 
 def coverage_of(matched: frozenset[str], weights: Mapping[str, float]) -> float:
