@@ -8,7 +8,7 @@ overlaps, nothing is rewritten, nothing visible is left out.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -82,7 +82,8 @@ class Chunker:
     def chunk(self, document: ParsedDocument) -> tuple[Chunk, ...]:
         """Chunks in text order, disjoint, covering every visible character; empty for a document without text."""
         groups = self._groups(document.text, self._pieces(document))
-        return self._finish(document.text, self._merge_small(self._pack(groups)))
+        packed = self._merge(self._pack(groups), self._is_one_section)
+        return self._finish(document.text, self._merge(packed, self._belongs_together))
 
     # Elements to pieces
 
@@ -118,12 +119,12 @@ class Chunker:
         return [replace(piece, span=span, tokens=tokens) for span, tokens in zip(spans, counts, strict=True)]
 
     def _glue(self, piece: _Piece, following: _Piece | None, text: str) -> _Piece:
-        """The piece, glued to the next if it is a heading, or a sentence that introduces code or ends in a colon."""
+        """The piece, glued to the next if it is a heading, or introduces code or a table, or ends in a colon."""
         if piece.kind is ElementKind.HEADING:
             return replace(piece, glued=True)
         if following is None or piece.kind in _WHOLE or following.kind is ElementKind.HEADING:
             return piece
-        introduces = following.kind is ElementKind.CODE or piece.span.of(text).endswith(":")
+        introduces = following.kind in _WHOLE or piece.span.of(text).endswith(":")
         fits = piece.tokens + _JOIN_TOKENS + following.tokens <= self._limit(following.kind)
         return replace(piece, glued=True) if introduces and fits else piece
 
@@ -192,18 +193,28 @@ class Chunker:
                 after.insert(0, before.pop())
         return [_Draft(tuple(piece for group in run for piece in group.pieces), run[-1].path) for run in runs]
 
-    def _merge_small(self, drafts: Sequence[_Draft]) -> list[_Draft]:
-        """Drafts below the least size joined to the next if both lie in one parent section."""
+    def _merge(self, drafts: Sequence[_Draft], joins: Callable[[_Draft, _Draft], bool]) -> list[_Draft]:
+        """Neighbours that `joins` wants together, under the headings they have in common."""
         merged: list[_Draft] = []
         for draft in drafts:
-            if merged and self._belongs_together(merged[-1], draft):
+            if merged and joins(merged[-1], draft):
                 before = merged.pop()
                 merged.append(_Draft(before.pieces + draft.pieces, _common(before.path, draft.path)))
             else:
                 merged.append(draft)
         return merged
 
+    def _is_one_section(self, before: _Draft, after: _Draft) -> bool:
+        """A few words before or after a block of the same section, which may be over the limit of prose with it."""
+        least = self._settings.min_tokens
+        if before.path != after.path or min(before.tokens, after.tokens) >= least:
+            return False
+        whole = any(piece.kind in _WHOLE for piece in (*before.pieces, *after.pieces))
+        limit = self._settings.hard_max_tokens if whole else self._settings.max_tokens
+        return _total([*before.pieces, *after.pieces]) <= limit
+
     def _belongs_together(self, before: _Draft, after: _Draft) -> bool:
+        """A short section and its short sibling, or the text that introduces it."""
         if _total([*before.pieces, *after.pieces]) > self._settings.max_tokens:
             return False
         least = self._settings.min_tokens

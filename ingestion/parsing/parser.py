@@ -45,13 +45,17 @@ class DocumentParser:
                 " Split it, or raise PLUMBLINE_PARSING__MAX_BYTES.",
             )
         process = self._idle.get()
+        answered = False
         try:
-            return process.parse(source)
-        except BaseException as error:
-            if not isinstance(error, DocumentRejected):
-                process.kill()  # interrupted half-way, its answer would pass for the next document's
+            document = process.parse(source)
+            answered = True
+            return document
+        except DocumentRejected:
+            answered = True
             raise
         finally:
+            if not answered:
+                process.kill()  # interrupted half-way, its answer would pass for the next document's
             self._idle.put(process)
 
     def close(self) -> None:
