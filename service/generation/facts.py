@@ -72,11 +72,11 @@ _QUANTITY = re.compile(
     re.I,
 )
 _NUMBER_WORD = re.compile(rf"\b(?P<n>{'|'.join(_WORDS)})\b(?:[ -](?P<u>{_UNIT})\b)?", re.I)
-_TOKEN = re.compile(r"[^\s`\"“”«»<>|(){}\[\],;]+")
-_LIST_NUMBER = re.compile(r"^[ \t>]*\d{1,3}[.)][ \t]+", re.MULTILINE)
+_TOKEN = re.compile(r"[^\s`\"“”«»<>|(){}\[\];]+")
+_LIST_NUMBER = re.compile(r"^[ \t>]*(?:step )?\d{1,3}[.):][ \t]+", re.MULTILINE | re.IGNORECASE)
 _RANGE = re.compile(r"(?<![\w.-])(\d[\d.]*)[-\u2013](\d)")
 _TAKEN = " \x00 "
-_TRAILING = ".:!?'*"
+_TRAILING = ".,:!?'*"
 
 
 def facts_of(text: str) -> frozenset[Fact]:

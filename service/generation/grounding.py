@@ -21,6 +21,8 @@ PARTIAL_OVERLAP = 0.35
 """Below, sentence and evidence share little but their topic."""
 SAME_STATEMENT = 0.6
 """Share of a sentence's stems in one unit from which the two speak of the same thing, so that they can conflict."""
+MUTUAL_STATEMENT = 0.4
+"""Share of the unit's stems in the sentence from which the two say the same and no more: only then they contradict."""
 RIVAL_MARGIN = 0.1
 """A unit that holds the sentence's facts may be so much worse in words than the best; beyond, they are borrowed."""
 UNCITED_SCORE = 0.0
@@ -47,6 +49,15 @@ class CheckedSentence:
     useful: frozenset[int] = field(default_factory=frozenset)
 
 
+@dataclass(frozen=True, slots=True)
+class _Conflict:
+    """`fact` of the sentence where the closest unit has `rival`; `mutual`: the two say the same otherwise."""
+
+    fact: Fact
+    rival: Fact
+    mutual: bool
+
+
 class GroundingScorer:
     """Gives verdicts. Holds no state but the stemmer; a sentence against six passages takes about a millisecond."""
 
@@ -64,7 +75,17 @@ class GroundingScorer:
         units = [unit for _, window in windows for unit in window.units]
         missing = [fact for fact in claim.facts if not any(window_states(window, fact) for _, window in windows)]
         overlap = self._overlap(claim, units, cited)
-        checks, contradicted = self._checks(claim, missing, overlap, units, cited)
+        conflict = _conflict(claim, [unit for evidence in cited for unit in evidence.units])
+        if conflict is not None and conflict.fact not in missing:
+            missing.append(conflict.fact)
+        flipped = _flipped(claim, units)
+        checks = _fact_checks(claim, missing)
+        if conflict is not None:
+            checks.append(f"conflict:{conflict.rival.value[:40]} not {conflict.fact.value[:40]}")
+        if flipped:
+            checks.append(f"negation:{flipped}")
+        checks.append(f"overlap:{overlap:.2f}")
+        contradicted = bool(flipped) or (conflict is not None and conflict.mutual)
         support = _verdict(overlap, missing, contradicted, len(claim.facts), tuple(checks))
         useful = frozenset(index for index, window in windows if self._helps(claim, window, cited[index]))
         return CheckedSentence(support, tuple(windows), useful)
@@ -74,24 +95,6 @@ class GroundingScorer:
         claim = self._reader.read(sentence)
         window = evidence.best_window(claim)
         return self._overlap(claim, window.units, [evidence]) if window else 0.0
-
-    def _checks(
-        self,
-        claim: Reading,
-        missing: Sequence[Fact],
-        overlap: float,
-        units: Sequence[EvidenceUnit],
-        cited: Sequence[Evidence],
-    ) -> tuple[list[str], bool]:
-        checks = _fact_checks(claim, missing)
-        conflict = _conflict(claim, [unit for evidence in cited for unit in evidence.units])
-        if conflict:
-            checks.append(f"conflict:{conflict}")
-        flipped = _flipped(claim, units)
-        if flipped:
-            checks.append(f"negation:{flipped}")
-        checks.append(f"overlap:{overlap:.2f}")
-        return checks, bool(conflict or flipped)
 
     def _overlap(self, claim: Reading, units: Sequence[EvidenceUnit], cited: Sequence[Evidence]) -> float:
         if not claim.stems:
@@ -157,27 +160,32 @@ def _fact_checks(claim: Reading, missing: Sequence[Fact]) -> list[str]:
     return [f"facts:{'missing' if missing else 'ok'}", *checks]
 
 
-def _conflict(claim: Reading, units: Sequence[EvidenceUnit]) -> str:
-    """The fact in which the closest unit differs from the sentence, or nothing.
+def _conflict(claim: Reading, units: Sequence[EvidenceUnit]) -> _Conflict | None:
+    """The first fact in which the closest unit differs from the sentence, or None.
 
     A changed number may happen to stand elsewhere in the passage. So the facts must stand in a unit that says about
     as much of the sentence as the closest one does, unless the closest one states no rival of the same shape.
     """
     if not claim.stems or not claim.facts:
-        return ""
+        return None
     ranked = [(len(claim.stems & unit.words) / len(claim.stems), unit) for unit in units]
     close, nearest = max(ranked, key=lambda pair: pair[0], default=(0.0, None))
     if nearest is None or close < SAME_STATEMENT:
-        return ""
-    rivals = {fact for fact in nearest.reading.facts if fact not in claim.facts}
-    for fact in sorted(claim.facts, key=lambda fact: fact.value):
+        return None
+    rivals = sorted((fact for fact in nearest.reading.facts if fact not in claim.facts), key=str)
+    for fact in sorted(claim.facts, key=str):
         if nearest.facts.states(fact):
             continue
-        rival = next((other for other in sorted(rivals, key=str) if _excludes(fact, other)), None)
+        rival = next((other for other in rivals if _excludes(fact, other)), None)
         elsewhere = any(share >= close - RIVAL_MARGIN and unit.facts.states(fact) for share, unit in ranked)
         if rival is not None and not elsewhere:
-            return f"{rival.value[:40]} not {fact.value[:40]}"
-    return ""
+            return _Conflict(fact, rival, _mutual(claim, nearest))
+    return None
+
+
+def _mutual(claim: Reading, unit: EvidenceUnit) -> bool:
+    stems = unit.reading.stems
+    return not stems or len(claim.stems & stems) / len(stems) >= MUTUAL_STATEMENT
 
 
 def _excludes(one: Fact, other: Fact) -> bool:
@@ -190,7 +198,7 @@ def _flipped(claim: Reading, units: Sequence[EvidenceUnit]) -> str:
         return ""
     close = max(units, key=lambda unit: len(claim.stems & unit.reading.stems))
     shared = claim.stems & close.reading.stems
-    if len(shared) / len(claim.stems) < SAME_STATEMENT:
+    if len(shared) / len(claim.stems) < SAME_STATEMENT or not _mutual(claim, close):
         return ""
     other = close.reading
     for word in sorted(claim.denied & shared):
