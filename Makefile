@@ -24,10 +24,8 @@ help: ## list the targets
 .PHONY: run
 run: install ## install, ingest sample_docs/ and serve the API and the web page
 	@$(BIN)/plumbline ingest sample_docs
-	@printf '\n%s\n%s\n%s\n\n' \
-		"Web page:  http://$(HOST):$(PORT)/" \
-		"From a shell:  curl -s 'http://$(HOST):$(PORT)/v1/search?q=gateway+502'" \
-		"Stop with Ctrl-C."
+	@printf '\nOnce it is ready, try in another shell:\n  %s\n\n' \
+		"curl -s 'http://$(HOST):$(PORT)/v1/search?q=gateway+502&limit=3'"
 	@PLUMBLINE_SERVER__HOST=$(HOST) PLUMBLINE_SERVER__PORT=$(PORT) $(BIN)/plumbline serve
 
 .PHONY: install
