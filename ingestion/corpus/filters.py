@@ -81,7 +81,7 @@ def _key(value: object) -> str:
 def _value(value: object) -> Value:
     if isinstance(value, str):
         return _encodable(value)
-    if isinstance(value, bool | int | float) and _is_finite(value):
+    if isinstance(value, bool | int | float) and is_finite(value):
         return value
     raise PydanticCustomError("filter_value", "a value is a string, a finite number or a boolean")
 
@@ -94,7 +94,7 @@ def _bound(value: object) -> Number | datetime:
             raise PydanticCustomError("filter_bound", "a bound is a number or an RFC 3339 time") from error
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC)
-    if isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value):
         return value
     raise PydanticCustomError("filter_bound", "a bound is a number or an RFC 3339 time")
 
@@ -175,7 +175,7 @@ class Condition(BaseModel):
             if operator == "range" or not all(isinstance(value, str) for value in values):
                 raise PydanticCustomError("filter_type", "{key} takes strings", {"key": self.key})
         elif kind is FieldKind.TIME and (
-            not all(_is_time(value) for value in values)
+            not all(is_time(value) for value in values)
             or not all(isinstance(bound, datetime) for bound in self.bounds.values())
         ):
             raise PydanticCustomError("filter_type", "{key} takes RFC 3339 times", {"key": self.key})
@@ -231,12 +231,13 @@ def walk(group: Filter | Condition, where: str = "") -> Iterator[tuple[str, Cond
             yield from walk(condition, pointer)
 
 
-def _is_finite(value: Number) -> bool:
-    # Integers beyond a double's range have no place on either engine's number line.
+def is_finite(value: Number) -> bool:
+    """Whether a double can hold the number: the engines compare doubles."""
     return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**1023
 
 
-def _is_time(value: Value) -> bool:
+def is_time(value: Value) -> bool:
+    """Whether the value is an RFC 3339 time."""
     try:
         return isinstance(value, str) and bool(parse_time(value))
     except ValueError:

@@ -21,7 +21,7 @@ from ingestion.corpus.filters import (
     parse_time,
 )
 from ingestion.corpus.index.engine import IndexQuery
-from ingestion.corpus.index.payload import flag, fold, metadata_path, timestamp
+from ingestion.corpus.index.payload import fact, fold, metadata_path, presence, timestamp
 from ingestion.corpus.records import DocumentKey, VersionId
 from ingestion.corpus.scope import Scope
 from ingestion.errors import InvalidRequest
@@ -93,11 +93,11 @@ def _condition(dialect: Dialect, condition: Condition) -> Any:
 
 
 def _existence(dialect: Dialect, key: str, wanted: bool) -> Any:
-    empty = [dialect.is_empty(path) for path in _all_paths(key)]
-    if wanted:
-        absent = dialect.group(must=empty, should=[], must_not=[])
-        return dialect.group(must=[], should=[], must_not=[absent])
-    return dialect.group(must=empty, should=[], must_not=[])
+    if kind_of(key) is FieldKind.METADATA:
+        present = dialect.match("facts", (presence(_name(key)),))
+        return present if wanted else dialect.group(must=[], should=[], must_not=[present])
+    empty = dialect.is_empty(_path(key))
+    return dialect.group(must=[], should=[], must_not=[empty]) if wanted else empty
 
 
 def _range(dialect: Dialect, path: str, bounds: Mapping[str, Number | datetime]) -> Any:
@@ -108,22 +108,15 @@ def _range(dialect: Dialect, path: str, bounds: Mapping[str, Number | datetime])
 
 
 def _equality(dialect: Dialect, key: str, values: Sequence[Value]) -> Any:
-    path = _path(key)
-    if kind_of(key) is FieldKind.TIME:
-        moments = [parse_time(str(value)) for value in values]
-        alternatives = [_range(dialect, path, {"gte": moment, "lte": moment}) for moment in moments]
-        return dialect.group(must=[], should=alternatives, must_not=[])
-    alternatives = []
-    texts = [value for value in values if isinstance(value, str)]
-    if texts:
-        alternatives.append(dialect.match(path, texts))
-    for value in values:
-        if isinstance(value, bool):
-            alternatives.append(dialect.match(metadata_path("flags", _name(key)), (flag(value),)))
-        elif not isinstance(value, str):
-            # The engines tell 3 from 3.0 when they match values, but not within a range.
-            alternatives.append(_range(dialect, path, {"gte": value, "lte": value}))
-    return dialect.group(must=[], should=alternatives, must_not=[])
+    match kind_of(key):
+        case FieldKind.METADATA:
+            return dialect.match("facts", [fact(_name(key), value) for value in values])
+        case FieldKind.TIME:
+            moments = [parse_time(str(value)) for value in values]
+            ranges = [_range(dialect, _path(key), {"gte": moment, "lte": moment}) for moment in moments]
+            return dialect.group(must=[], should=ranges, must_not=[])
+        case _:
+            return dialect.match(_path(key), [str(value) for value in values])
 
 
 def _path(key: str) -> str:
@@ -131,15 +124,9 @@ def _path(key: str) -> str:
         case None:
             raise InvalidRequest(f"filter: unknown field {key}")
         case FieldKind.METADATA:
-            return metadata_path("metadata", _name(key))
+            return metadata_path(_name(key))
         case _:
             return _PATHS.get(key, key)
-
-
-def _all_paths(key: str) -> list[str]:
-    if kind_of(key) is FieldKind.METADATA:
-        return [metadata_path("metadata", _name(key)), metadata_path("flags", _name(key))]
-    return [_path(key)]
 
 
 def _name(key: str) -> str:

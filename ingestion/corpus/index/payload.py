@@ -11,7 +11,6 @@ flags         its booleans as "true" and "false": Edge cannot match a boolean
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +19,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from ingestion.corpus.filters import Value, is_finite, is_time
 from ingestion.corpus.index.engine import IndexPoint
 from ingestion.corpus.records import Metadata
 from ingestion.corpus.scope import Scope, readers_of
@@ -27,11 +27,9 @@ from ingestion.errors import DimensionMismatch
 
 DENSE = "dense"
 LEXICAL = "lexical"
-KEYWORD_INDEXES = ("collection", "readers", "document_key")
-"""Payload fields with a keyword index, beside `tenant`, which is indexed as the tenant where the engine knows that."""
-TIME_INDEXES = ("updated_at",)
-
-_INTEGERS = range(-(2**63), 2**63)
+KEYWORD_INDEXES = ("collection", "readers", "labels", "document_key", "document_id", "source", "title", "facts")
+"""Payload fields with a keyword index, beside `tenant`, which is indexed as the tenant."""
+TIME_INDEXES = ("updated_at", "created_at")
 
 
 def payload_of(scope: Scope, point: IndexPoint) -> dict[str, Any]:
@@ -48,7 +46,7 @@ def payload_of(scope: Scope, point: IndexPoint) -> dict[str, Any]:
         "source": point.source,
         "title": clean(point.title),
         "updated_at": timestamp(point.updated_at),
-        **_split_metadata(point.metadata),
+        **_metadata(point.metadata),
     }
     if point.created_at is not None:
         payload["created_at"] = timestamp(point.created_at)
@@ -75,13 +73,26 @@ def timestamp(moment: datetime) -> str:
     return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def metadata_path(field: str, name: str) -> str:
-    """JSON path of a metadata key inside `metadata` or `flags`, safe for any name."""
-    return f'{field}."{_encode(name)}"'
+def metadata_path(name: str) -> str:
+    """JSON path of a metadata key inside `metadata`, safe for any name."""
+    return f'metadata."{_encode(name)}"'
 
 
-def flag(value: bool) -> str:
-    return "true" if value else "false"
+def fact(name: str, value: Value) -> str:
+    """What `facts` holds if the metadata key has this value: 3 and 3.0 are the same, 3 and "3" and True are not."""
+    key = _encode(name)
+    match value:
+        case bool():
+            return f"bool:{key}={value}"
+        case str():
+            return f"text:{key}={clean(value)}"
+        case _:
+            return f"number:{key}={float(value) + 0.0!r}"  # + 0.0 makes -0.0 equal 0.0
+
+
+def presence(name: str) -> str:
+    """What `facts` holds if the metadata key has any value."""
+    return f"key:{_encode(name)}"
 
 
 def check_dimension(vectors: Sequence[NDArray[np.float32]], dimension: int) -> None:
@@ -98,22 +109,26 @@ def mismatch(name: str, stored: int, wanted: int) -> DimensionMismatch:
     )
 
 
-def _split_metadata(metadata: Metadata) -> dict[str, dict[str, Any]]:
-    values: dict[str, Any] = {}
-    flags: dict[str, str] = {}
+def _metadata(metadata: Metadata) -> dict[str, Any]:
+    facts: list[str] = []
+    ranges: dict[str, Any] = {}
     for name, value in metadata.items():
-        key = _encode(name)
-        if isinstance(value, bool):
-            flags[key] = flag(value)
-        elif isinstance(value, str):
-            values[key] = clean(value)
-        elif isinstance(value, list):
-            values[key] = [clean(item) for item in value]
-        elif isinstance(value, int) and value not in _INTEGERS:
-            values[key] = float(value)
-        elif math.isfinite(value):
-            values[key] = value
-    return {"metadata": values, "flags": flags}
+        values = [one for one in (value if isinstance(value, list) else [value]) if _is_storable(one)]
+        facts += [fact(name, one) for one in values]
+        if values:
+            facts.append(presence(name))
+        ordered = [one if isinstance(one, str) else float(one) for one in values if _has_order(one)]
+        if ordered:
+            ranges[_encode(name)] = ordered
+    return {"facts": facts, "metadata": ranges}
+
+
+def _is_storable(value: Value) -> bool:
+    return is_finite(value) if isinstance(value, int | float) else True
+
+
+def _has_order(value: Value) -> bool:
+    return is_time(value) if isinstance(value, str) else not isinstance(value, bool)
 
 
 def _encode(name: str) -> str:
