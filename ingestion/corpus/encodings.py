@@ -67,8 +67,9 @@ class ExactCounter:
         ModelUnavailable, ModelIntegrityError: the wheel is missing or its file is not the expected one.
     """
 
-    def __init__(self, encoding: str) -> None:
+    def __init__(self, encoding: str, *, piece_chars: int = PIECE_CHARS) -> None:
         self._encoding = _load(encoding)
+        self._piece_chars = piece_chars
 
     def count(self, text: str) -> int:
         """Exact number of tokens; text that looks like a special token counts as plain text.
@@ -76,7 +77,7 @@ class ExactCounter:
         Raises:
             InvalidRequest: over `LONGEST_RUN_CHARS` characters without a place to split (no text of any language).
         """
-        return sum(len(self._encoding.encode_ordinary(piece)) for piece in split_exactly(text))
+        return sum(len(self._encoding.encode_ordinary(piece)) for piece in split_exactly(text, self._piece_chars))
 
     def cut(self, text: str, max_tokens: int) -> str:
         """The longest beginning of the text, within its first `PIECE_CHARS` characters, of at most so many tokens."""
@@ -89,14 +90,14 @@ class ExactCounter:
         return self._encoding.decode_bytes(tokens[:max_tokens]).decode("utf-8", "ignore")
 
 
-def split_exactly(text: str) -> Iterator[str]:
+def split_exactly(text: str, piece_chars: int = PIECE_CHARS) -> Iterator[str]:
     """Pieces of `text`, end to end, whose token counts add up to the count of the whole.
 
-    A piece has at most `PIECE_CHARS` characters unless there is no place to split in so many.
+    A piece has at most `piece_chars` characters unless there is no place to split in so many.
     """
     start = 0
-    while len(text) - start > PIECE_CHARS:
-        at = _last_split(text, start + 1, start + PIECE_CHARS) or _next_split(text, start + PIECE_CHARS + 1)
+    while len(text) - start > piece_chars:
+        at = _last_split(text, start + 1, start + piece_chars) or _next_split(text, start + piece_chars + 1)
         if at - start > LONGEST_RUN_CHARS:
             raise InvalidRequest(
                 f"the text has {at - start:,} characters without a word break: its tokens can't be counted"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
@@ -105,6 +104,8 @@ class OpenAIEmbedder:
             raise BackendUnavailable(f"{self._place} did not answer ({error})") from error
         except APIError as error:
             raise self._translated(error) from error
+        except ValueError as error:  # a success whose body is no JSON
+            raise self._not_embeddings() from error
         return self._checked(answer, len(texts))
 
     def _create(self, texts: list[str]) -> CreateEmbeddingResponse:
@@ -113,6 +114,9 @@ class OpenAIEmbedder:
     @property
     def _place(self) -> str:
         return f"the embeddings endpoint {self._settings.base_url}"
+
+    def _not_embeddings(self) -> ConfigurationError:
+        return ConfigurationError(f"{self._place} does not answer with embeddings; check PLUMBLINE_EMBEDDER__BASE_URL")
 
     def _translated(self, error: APIError) -> PlumblineError:
         status = getattr(error, "status_code", None)
@@ -134,14 +138,15 @@ class OpenAIEmbedder:
         """The answer's vectors in input order. Raises if any is missing, doubled, of another size or not a number."""
         data = getattr(answer, "data", None)
         if not isinstance(data, list):
-            raise ConfigurationError(f"{self._place} answers no embeddings; check PLUMBLINE_EMBEDDER__BASE_URL")
-        if sorted(item.index for item in data) != list(range(texts)):
+            raise self._not_embeddings()
+        by_index = {getattr(item, "index", None): getattr(item, "embedding", None) for item in data}
+        if len(data) != texts or by_index.keys() != set(range(texts)):
             raise BackendUnavailable(
-                f"{self._place} answered {len(data)} vectors for {texts} texts, or with wrong numbers"
+                f"{self._place} answered {len(data)} vectors, or misnumbered ones, for {texts} texts"
             )
         try:
-            rows = [_vector(item.embedding) for item in sorted(data, key=lambda item: item.index)]
-        except (TypeError, ValueError, binascii.Error) as error:
+            rows = [_vector(by_index[index]) for index in range(texts)]
+        except (TypeError, ValueError) as error:
             raise BackendUnavailable(f"{self._place} answered what is not a vector ({error})") from error
         expected = self._dimension or rows[0].size
         wrong = next((row.size for row in rows if row.size != expected), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def resolve_model(settings: EmbedderSettings, models_dir: Path) -> ModelFiles:
     model = settings.model
     local = Path(model).expanduser()
     packaged = False
-    if local.is_dir():
+    if model and local.is_dir():  # an empty path would be the working folder
         folder, label = local, local.resolve().name
     elif is_packaged(model) and settings.revision is None:
         folder, label, packaged = packaged_folder(models_dir), model, True
@@ -77,9 +78,7 @@ def _download(model: str, revision: str | None, folder: Path) -> None:
     Raises:
         ModelUnavailable: the hub cannot be reached, or knows no such model or revision.
     """
-    import shutil
-
-    import httpx
+    import httpx2  # what huggingface_hub speaks; it lets these errors through
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -98,6 +97,6 @@ def _download(model: str, revision: str | None, folder: Path) -> None:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelUnavailable(f"the hub does not give {model}: {reason}; {_OPTIONS}") from error
-    except (httpx.HTTPError, OSError) as error:
+    except (httpx2.HTTPError, OSError) as error:
         raise ModelUnavailable(f"the hub cannot be reached for {model} ({error}); {_OPTIONS}") from error
     shutil.rmtree(folder / ".cache", ignore_errors=True)

@@ -29,7 +29,7 @@ class SentenceTransformersEmbedder:
 
     A forward pass runs on one core, and `settings.threads` of them run at once over the batches of a call. Splitting
     single operations over cores instead is a little faster on an idle machine, but every operation then waits for
-    the slowest core: with other work on the machine a query took ten times as long (benchmarks/embedding.py shows both).
+    the slowest core: with other work on the machine a query took ten times as long.
 
     Raises:
         ModelUnavailable: the folder does not hold a text model that the installed libraries can load.
