@@ -80,11 +80,12 @@ class AnswerView {
   addSentence(sentence) {
     this.sentences += 1;
     const label = sentence.support?.label ?? "unsupported";
-    const body = el("div", { class: "claim-text" }, render(sentence.text));
+    // Each claim is an item of a list here already: the dash of the source's list would be a second mark.
+    const body = el("div", { class: "claim-text" }, render(sentence.text.replace(/^\s*[-*+][ \t]+/, "")));
     const numbers = (sentence.citations ?? []).map((citation) => citation.n ?? citation);
     const last = body.lastElementChild;
     const chips = el("span", { class: "cites" }, numbers.map((n) => this.#chip(n)));
-    if (last?.classList.contains("prose")) last.append("\u00a0", chips);
+    if (last?.classList.contains("prose")) attach(last, chips);
     else body.append(chips);
     const paragraph = (sentence.lead ?? "").includes("\n") && this.sentences > 1;
     const claim = el("li", { class: paragraph ? "claim apart" : "claim", "data-support": label }, body, this.#verdict(label, sentence.support));
@@ -182,6 +183,14 @@ class AnswerView {
     ].filter(Boolean);
     return el("p", { class: "answer-foot" }, button, el("span", { class: "fine" }, facts.join(" · ")));
   }
+}
+
+/** Puts the chips after a text so that they never begin a line alone: the last word goes with them. */
+function attach(prose, chips) {
+  const tail = prose.lastChild;
+  const cut = tail.nodeType === Node.TEXT_NODE ? tail.data.trimEnd().lastIndexOf(" ") + 1 : 0;
+  const word = cut > 0 && tail.data.length - cut < 24 ? tail.splitText(cut) : null;
+  prose.append(el("span", { class: "last-word" }, word, "\u00a0", chips));
 }
 
 function degradedView({ reason, mode }) {

@@ -10,9 +10,9 @@ import { Upload } from "./upload.js";
 
 // Shown only where their document is: they belong to the sample documents.
 const EXAMPLES = [
-  ["runbooks/gateway-502.md", "How do I restart the gateway in production, and how long does each instance drain?"],
-  ["runbooks/ledgerd-invoice-run-stuck.md", "What does LDG-1107 mean and is it safe to clear?"],
-  ["policies/refunds-and-claims.md", "A parcel arrived late three weeks ago. Can the shop still claim the fee back?"],
+  ["oncall/on-call-guide.md", "How do I swap an on-call shift?"],
+  ["runbooks/ledgerd-invoice-run-stuck.md", "What does error code LDG-1107 mean?"],
+  ["policies/refunds-and-claims.md", "How many days does a shipper have to claim for a late parcel?"],
 ];
 const LOOK_AT = 200; // documents that the start page knows about
 

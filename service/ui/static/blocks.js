@@ -6,7 +6,7 @@ const TABLE_ROW = /^[ \t>]*\|/;
 const ITEM = /^[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+\S/;
 const QUOTED = /^[ \t]*>/;
 const BLANK = /^[ \t]*\n?$/;
-const INLINE = /(`)([^`\n]+)`|(\*\*)(?=\S)([^*]+?)\*\*/g;
+const INLINE = /(`)([^`\n]+)`|(\*\*)(?=\S)([^*]+?)\*\*|\[([^\]]+)\](\((?!https?:)[^)\s]*\))/g;
 const HEADING_MARKS = /^#{1,6}[ \t]+/;
 const WRAPPED_FROM = 50; // a paragraph whose lines are all longer, but the last, was wrapped by an editor
 
@@ -75,6 +75,10 @@ export function stylesOf(text, block) {
   if (block.kind === "code") return [...fenceRuns(body).map(([from, length]) => run(from, length, "marks")), ...trailing];
   if (block.kind === "table") return trailing;
   const inline = [...body.matchAll(INLINE)].flatMap((match) => {
+    if (match[6]) {
+      const words = match[5].length;
+      return [run(match.index, 1, "marks"), run(match.index + 1 + words, match[6].length + 1, "marks")];
+    }
     const width = (match[1] ?? match[3]).length;
     const inner = match[0].length - 2 * width;
     return [

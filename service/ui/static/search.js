@@ -23,8 +23,9 @@ export async function showResults(query, { collection, signal, into, reader, sta
     into.replaceChildren(el("div", { class: "refusal" }, el("h2", {}, "Nothing relevant found"), words), ...(nearest ? [nearest] : []));
     return "";
   }
-  const items = hits.map((hit) => hitView(hit, reader));
-  const counted = result.total > hits.length ? `The best ${hits.length} of ${plural(result.total, "passage")}` : plural(hits.length, "passage");
+  const items = byDocument(hits).map((group) => documentView(group, reader));
+  const passages = result.total > hits.length ? `${hits.length} of ${plural(result.total, "passage")}` : plural(hits.length, "passage");
+  const counted = `${passages}, in ${plural(items.length, "document")}`;
   into.replaceChildren(
     el("p", { class: "relevance", "data-relevance": relevance.label }, el("strong", {}, RELEVANCE[relevance.label] ?? relevance.label), el("span", { class: "fine" }, counted)),
     el("ol", { class: "hits" }, items),
@@ -33,20 +34,40 @@ export async function showResults(query, { collection, signal, into, reader, sta
   return "";
 }
 
-function hitView(hit, reader) {
-  const { document: doc } = hit;
-  const button = el("button", { type: "button", class: "hit-open" }, doc.title || shortUri(doc.uri));
-  button.addEventListener("click", () => reader.open(doc, [hit.span], button));
-  const path = (hit.heading_path ?? []).filter((heading) => heading !== doc.title);
-  const place = [...path, hit.page ? `page ${hit.page}` : null].filter(Boolean);
-  const percent = Math.round(hit.score * 100);
-  const meter = el("meter", { min: "0", max: "1", value: hit.score, "aria-hidden": "true" });
+/** Hits by document, each at the place of its best hit. */
+function byDocument(hits) {
+  const groups = new Map();
+  for (const hit of hits) {
+    const key = `${hit.document.collection}/${hit.document.id}`;
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(hit);
+  }
+  return [...groups.values()];
+}
+
+const SHOWN = 2; // passages of one document before the rest folds away
+
+function documentView(hits, reader) {
+  const [{ document: doc, score }] = hits;
+  const open = el("button", { type: "button", class: "hit-open" }, doc.title || shortUri(doc.uri));
+  open.addEventListener("click", () => reader.open(doc, [hits[0].span], open));
+  const meter = el("meter", { min: "0", max: "1", value: score, "aria-hidden": "true" });
   const date = shortDate(doc.updated_at);
+  const passages = hits.map((hit, index) => passageView(hit, reader, index));
+  const rest = passages.slice(SHOWN);
   return el("li", { class: "hit" },
-    el("div", { class: "hit-head" }, el("h2", {}, button), el("span", { class: "score", title: "Estimated chance that this is relevant" }, meter, el("span", {}, `${percent}%`))),
-    place.length ? el("p", { class: "crumbs" }, place.join(" › ")) : null,
-    el("div", { class: "snippet" }, snippet(hit)),
-    el("p", { class: "fine" }, shortUri(doc.uri), date ? " · " : null, date));
+    el("div", { class: "hit-head" }, el("h2", {}, open), el("span", { class: "score", title: "Estimated chance that this is relevant" }, meter, el("span", {}, `${Math.round(score * 100)}%`))),
+    el("p", { class: "fine" }, shortUri(doc.uri), date ? " · " : null, date),
+    passages.slice(0, SHOWN),
+    rest.length ? el("details", { class: "more" }, el("summary", {}, `${plural(rest.length, "more passage")} in this document`), rest) : null);
+}
+
+function passageView(hit, reader, index) {
+  const path = (hit.heading_path ?? []).filter((heading) => heading !== hit.document.title);
+  const place = [...path, hit.page ? `page ${hit.page}` : null].filter(Boolean).join(" › ");
+  const open = el("button", { type: "button", class: "crumbs" }, place || (index ? "Another passage" : "Beginning of the document"));
+  open.addEventListener("click", () => reader.open(hit.document, [hit.span], open));
+  return el("div", { class: "passage" }, open, el("div", { class: "snippet" }, snippet(hit)));
 }
 
 const SNIPPET = 420; // UTF-16 units around the first highlight

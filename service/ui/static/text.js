@@ -4,7 +4,7 @@ import { copy, el } from "./dom.js";
 
 const FENCE = /^([ \t>]*)(`{3,}|~{3,})[^\n]*\n([\s\S]*?)(?:\n?^[ \t>]*\2[`~]*[ \t]*$|(?![\s\S]))/gm;
 const TABLE = /^[ \t]*\|[^\n]*(?:\n[ \t]*\|[^\n]*)+/gm;
-const INLINE = /`([^`\n]+)`|\*\*(?=\S)([^*\n]+)\*\*/g;
+const INLINE = /`([^`\n]+)`|\*\*(?=\S)([^*]+?)\*\*|\[([^\]\n]+)\]\((?!https?:)[^)\s]*\)/g;
 
 /** The parts of a text: `{kind: "code" | "table" | "prose", text}`, in order, without the fences themselves. */
 export function parts(text) {
@@ -45,13 +45,14 @@ export function render(text) {
   });
 }
 
-/** `code` and **bold** of a line as nodes. */
-export function inline(text) {
+/** `code`, **bold** and the words of links within the documents (which lead nowhere from here) as nodes. */
+function inline(text) {
   const nodes = [];
   let from = 0;
   for (const match of text.matchAll(INLINE)) {
     nodes.push(text.slice(from, match.index));
-    nodes.push(match[1] === undefined ? el("strong", {}, match[2]) : el("code", {}, match[1]));
+    if (match[1] !== undefined) nodes.push(el("code", {}, match[1]));
+    else nodes.push(match[2] === undefined ? match[3] : el("strong", {}, match[2]));
     from = match.index + match[0].length;
   }
   nodes.push(text.slice(from));
@@ -75,7 +76,9 @@ const MARKS = [
 /** An excerpt to be shown in a few running lines: Markdown's marks give way to as many characters that do not show. */
 export function tidy(text) {
   const flat = MARKS.reduce((body, [pattern, filler]) => body.replace(pattern, (match) => filler.repeat(match.length)), text);
-  return flat.replace(/^[ \t]*\|[^\n]*$/gm, (row) => row.replace(/^([ \t]*)\||\|([ \t]*)$/g, " $1$2").replaceAll("|", "·"));
+  const unlinked = flat.replace(/\[([^\]\n]+)\](\((?!https?:)[^)\s]*\))/g, (_, words, target) =>
+    HIDDEN + words + HIDDEN.repeat(target.length + 1));
+  return unlinked.replace(/^[ \t]*\|[^\n]*$/gm, (row) => row.replace(/^([ \t]*)\||\|([ \t]*)$/g, " $1$2").replaceAll("|", "·"));
 }
 
 /** A text with some of its spans (UTF-16 units, in order) marked. */

@@ -1,0 +1,144 @@
+"""A server in a process of its own for the browser to look at, and a tab that watches what the page does."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from service.settings import ServiceSettings
+
+START = "import sys, uvicorn; from service.app import create_app; from service.settings import ServiceSettings\n"
+START += "uvicorn.run(create_app(ServiceSettings()), host='127.0.0.1', port=0, access_log=False)"
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Told before the page's own scripts run: what its policy refused, and each sentence shown before the answer was whole.
+WATCH = """
+window.refused = [];
+addEventListener("securitypolicyviolation", (event) => {
+  window.refused.push(`${event.violatedDirective} ${event.blockedURI}`);
+});
+window.streamed = [];
+new MutationObserver((records) => {
+  for (const node of records.flatMap((record) => [...record.addedNodes])) {
+    if (node.matches?.(".claim")) window.streamed.push(node.textContent);
+  }
+}).observe(document, { childList: true, subtree: true });
+"""
+SAMPLES = [
+    "oncall/on-call-guide.md",
+    "reference/error-codes.md",
+    "runbooks/gateway-502.md",
+    "policies/refunds-and-claims.md",
+]
+SWAP = "How do I swap an on-call shift?"
+EMOJI_TEXT = """# Depot dogs \U0001f415\u200d\U0001f9ba
+
+\U0001f4e6\U0001f69a\U0001f69a Parcels for the kennel stay on the trolley.
+
+The guard dog \U0001f436 Waldemar is fed at 06:40 with two tins of fish. \U0001f41f
+
+Visitors wait at the gate.
+"""
+EMOJI_QUESTION = "When is the guard dog Waldemar fed, and with what?"
+HOSTILE_TEXT = """Zanzibar checklist <img src=x onerror="window.hacked = 1"> <script>window.hacked = 1</script>
+
+The zanzibar checklist says: **<b>count the crates</b>** and sign `<i>here</i>`.
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    url: str
+    settings: ServiceSettings
+
+
+@contextmanager
+def running_site(folder: Path, models_dir: Path, sample_docs: Path) -> Iterator[Site]:
+    """A server with a few of the sample documents and two odd ones; it is gone when the context ends."""
+    told = {"PLUMBLINE_DATA_DIR": str(folder), "PLUMBLINE_MODELS_DIR": str(models_dir), "PLUMBLINE_LOG_LEVEL": "error"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")} | told
+    with subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            url = _address(server)
+            _fill(url, sample_docs)
+            yield Site(url, ServiceSettings(data_dir=folder, models_dir=models_dir))
+        finally:
+            server.terminate()
+            server.communicate(timeout=60)
+
+
+def _address(server: subprocess.Popen[str]) -> str:
+    """Where the server listens, which it says when it is up."""
+    assert server.stderr is not None
+    said = []
+    for line in server.stderr:
+        said.append(line)
+        if found := re.search(r"running on (http://\S+)", line):
+            return found.group(1)
+    raise AssertionError("the server did not start:\n" + "".join(said))
+
+
+def _fill(url: str, sample_docs: Path) -> None:
+    documents = [
+        {
+            "id": name,
+            "uri": f"sample_docs/{name}",
+            "title": Path(name).stem,
+            "text": (sample_docs / name).read_text("utf-8"),
+        }
+        for name in SAMPLES
+    ]
+    documents.append({"id": "dogs", "title": "Depot dogs", "text": EMOJI_TEXT})
+    documents.append({"id": "a/b c%2F?#\U0001f69a", "title": "Zanzibar <b>checklist</b>", "text": HOSTILE_TEXT})
+    for document in documents:
+        document["media_type"] = "text/markdown"
+    with httpx.Client(base_url=url, timeout=120) as client:
+        response = client.post("/v1/documents/batch", params={"wait_s": 60}, json={"documents": documents})
+    assert {told["status"] for told in response.json()["documents"]} == {"created"}
+
+
+@dataclass
+class Tab:
+    """A page under observation. `errors` is what the console said; a test that provokes some clears them."""
+
+    page: Any
+    site: Site
+    errors: list[str]
+
+    def open(self, path: str = "/") -> Any:
+        self.page.goto(self.site.url + path)
+        return self.page
+
+    def ask(self, question: str, *, view: str = "ask") -> None:
+        self.page.fill("#q", question)
+        self.page.click(f"#do-{view}")
+        self.page.wait_for_selector(".answer-foot, .refusal, .hits, .problem")
+
+    def marked(self) -> str:
+        """What is marked in the open document, as it stands in its text."""
+        self.page.wait_for_selector("#reader mark")
+        marks: list[str] = self.page.eval_on_selector_all(
+            "#reader mark", "marks => marks.map(mark => mark.textContent)"
+        )
+        return "".join(marks)
+
+    def focused(self) -> str:
+        """Id or class of the element that has the focus."""
+        found: str = self.page.evaluate("document.activeElement.id || document.activeElement.className")
+        return found
