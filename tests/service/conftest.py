@@ -8,7 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.http_parts import POLICY, RUNBOOK, add, running, settings_for
+from service.access.keys import NewKey
+from service.access.principals import Permission
+from tests.service.http_parts import ACME, BETA, POLICY, RUNBOOK, Keyed, add, make_keys, running, settings_for
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,29 @@ def client(keyless_url: str) -> Iterator[httpx.Client]:
     """Calls the keyless service."""
     with httpx.Client(base_url=keyless_url, timeout=90) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def keyed(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Keyed]:
+    """A service with keys of two tenants, each with one document of its own and one that only `hr` may read."""
+    settings = settings_for(tmp_path_factory.mktemp("keyed"), models_dir)
+    tokens = make_keys(
+        settings,
+        admin=NewKey("admin", ACME, frozenset({Permission.ADMIN})),
+        reader=NewKey("reader", ACME, frozenset({Permission.SEARCH, Permission.ANSWER})),
+        ops=NewKey("ops", ACME, frozenset({Permission.SEARCH, Permission.ANSWER}), frozenset({"ops"})),
+        hr=NewKey("hr", ACME, frozenset({Permission.SEARCH, Permission.ANSWER}), frozenset({"hr"})),
+        ingester=NewKey("ingester", ACME, frozenset({Permission.INGEST})),
+        beta=NewKey("beta", BETA, frozenset({Permission.ADMIN})),
+    )
+    with running(settings) as url:
+        keyed = Keyed(url, tokens)
+        with keyed.client("admin") as client:
+            add(
+                client,
+                {"id": "shared-id", "title": "Acme gateway", "text": f"Acme only. {RUNBOOK}"},
+                {"id": "salaries", "title": "Salaries", "text": "Salaries rise in April.", "labels": ["hr"]},
+            )
+        with keyed.client("beta") as client:
+            add(client, {"id": "shared-id", "title": "Beta gateway", "text": f"Beta only. {RUNBOOK}"})
+        yield keyed

@@ -5,16 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
 
+from ingestion.corpus.database import open_database
+from ingestion.corpus.scope import TenantId
+from service.access.keys import Keys, NewKey
 from service.app import create_app
+from service.ledger.database import migrate_ledger
 from service.settings import ServiceSettings
 
 START_S = 120
+ACME, BETA = TenantId("acme"), TenantId("beta")
 RUNBOOK = """# Restart the gateway
 
 When the gateway answers 502, drain the host and restart the deployment.
@@ -63,6 +69,28 @@ def running(settings: ServiceSettings) -> Iterator[str]:
         server.should_exit = True
         thread.join(START_S)
         assert not thread.is_alive()
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A service that wants keys, and some keys by name."""
+
+    url: str
+    tokens: dict[str, str]
+
+    def client(self, name: str | None) -> httpx.Client:
+        headers = {} if name is None else {"Authorization": f"Bearer {self.tokens[name]}"}
+        return httpx.Client(base_url=self.url, timeout=90, headers=headers)
+
+
+def make_keys(settings: ServiceSettings, **wanted: NewKey) -> dict[str, str]:
+    """The tokens of new keys, made as `plumbline keys create` makes them: in the database, before the start."""
+    database = open_database(settings)
+    try:
+        migrate_ledger(database)
+        return {name: Keys(database).create(new)[1] for name, new in wanted.items()}
+    finally:
+        database.dispose()
 
 
 def add(client: httpx.Client, *documents: dict[str, Any]) -> list[dict[str, Any]]:
