@@ -18,7 +18,8 @@ _LINES = re.compile(r"[^\n]*\n|[^\n]+\Z")
 _SENTENCES = re.compile(
     r".+?(?:[.!?\u2026][\"'\u201d\u2019)\]*_`]*(?=\s+[^\sa-z])|[\u3002\uff01\uff1f]|\n(?=\s*\n)|\Z)\s*", re.DOTALL
 )
-_WORDS = re.compile(r"\S+\s*|\s+")
+_WORDS = re.compile(r"[\s\S]{1,80}(?=\s)\s+|\S+\s*|\s+")
+"""Some words at a time: a million single ones would each be a text for the tokenizer."""
 
 
 def cut_lines(text: str, span: Span, limit: int, count: CountTokens) -> list[Span]:
