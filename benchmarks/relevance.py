@@ -80,13 +80,19 @@ class Sample:
     passages: list[tuple[dict[str, float], bool]]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_arguments(description: str | None) -> argparse.Namespace:
+    """`data` and `cache`, which exists."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = os.environ.get("PLUMBLINE_EVAL_DATA") or "../shared/eval"
     parser.add_argument("--data", type=Path, default=Path(default), help="folder of the evaluation data")
     parser.add_argument("--cache", type=Path, default=Path(".plumbline/benchmarks"), help="folder of embeddings")
     arguments = parser.parse_args()
     arguments.cache.mkdir(parents=True, exist_ok=True)
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments(__doc__)
     embedder = open_embedder(EmbedderSettings(), arguments.cache / "models")
     encoder = SparseEncoder()
     collections = [load(name, arguments.data, arguments.cache, embedder, encoder) for name in COLLECTIONS]
@@ -199,15 +205,9 @@ def observe(
     encoder: SparseEncoder,
 ) -> Sample:
     """What the product would see for one query; `uncovered` takes the relevant documents out first."""
-    text, vector = query
+    text, _ = query
     hidden = np.isin(collection.documents, sorted(relevant)) if kind == "uncovered" else None
-    dense = _top(collection.dense @ vector, hidden)
-    scores = np.zeros(len(collection.texts))
-    for term in encoder.encode_query(text).indices:
-        if term in collection.postings:
-            numbers, weights = collection.postings[term]
-            scores[numbers] += weights
-    sparse = {id_: score for id_, score in _top(scores, hidden).items() if score > 0}
+    dense, sparse = legs(collection, query, encoder, hidden)
     terms = QueryTerms(text, encoder)
     pool = []
     for id_, _ in fuse(dense, sparse, DENSE_WEIGHT)[:POOL]:
@@ -218,6 +218,23 @@ def observe(
     seen = relevance.passage_signals(pool, weights_of)
     labelled = [(signals, entry.document in relevant) for signals, entry in zip(seen, pool, strict=True)]
     return Sample(collection.name, kind, relevance.observe(pool, weights_of), labelled)
+
+
+def legs(
+    collection: Collection,
+    query: tuple[str, NDArray[np.float32]],
+    encoder: SparseEncoder,
+    hidden: NDArray[np.bool_] | None = None,
+) -> tuple[dict[ChunkId, float], dict[ChunkId, float]]:
+    """The best CANDIDATES of each leg, chunk numbers as ids, without the hidden ones."""
+    text, vector = query
+    scores = np.zeros(len(collection.texts))
+    for term in encoder.encode_query(text).indices:
+        if term in collection.postings:
+            numbers, weights = collection.postings[term]
+            scores[numbers] += weights
+    sparse = {id_: score for id_, score in _top(scores, hidden).items() if score > 0}
+    return _top(collection.dense @ vector, hidden), sparse
 
 
 def _top(scores: NDArray[Any], hidden: NDArray[np.bool_] | None) -> dict[ChunkId, float]:
