@@ -58,6 +58,10 @@ class EmbedderSettings(_Group):
     document_prefix: str = Field("", description="text put before every document chunk")
     batch_size: int = Field(32, ge=1, description="texts per forward pass or call")
     threads: int | None = Field(None, ge=1, description="CPU threads of the model; all cores if unset")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="of the local model; `bfloat16` is faster on processors that compute in it, slower on others",
+    )
     timeout_s: float = Field(30.0, gt=0, description="longest wait for one call to the endpoint")
 
     @model_validator(mode="after")

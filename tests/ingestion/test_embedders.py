@@ -153,6 +153,17 @@ def test_vectors_are_those_of_sentence_transformers(embedder: Embedder, model_fo
     np.testing.assert_allclose(embedder.embed_query(texts[0]), expected[0], atol=1e-5)
 
 
+def test_bfloat16_stays_in_the_same_vector_space(embedder: Embedder, model_folder: Path) -> None:
+    texts = ["restart the gateway when it answers 502", "the invoice is wrong " * 60]
+
+    with closing(open_embedder(EmbedderSettings(precision="bfloat16"), model_folder.parent)) as rounded:
+        vectors = rounded.embed_documents(texts)
+
+    assert rounded.name == embedder.name
+    assert vectors.dtype == np.float32
+    assert (np.sum(vectors * embedder.embed_documents(texts), axis=1) > 0.999).all()
+
+
 # --- folders and settings ---
 
 

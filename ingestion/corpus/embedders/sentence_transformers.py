@@ -1,10 +1,10 @@
-"""The embedder that runs in the process: any sentence-transformers model, float32, without network."""
+"""The embedder that runs in the process: any sentence-transformers model, without network."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _IDENTITY_DIGITS = 12
 _UNBOUNDED_TOKENS = 1_000_000
 """`max_tokens` of a model without positions (a table of word vectors), which takes text of any length."""
+
+_CPU_BATCH_TOKENS = 1024
+"""Tokens of one forward pass on a CPU, padding included. What a pass writes then stays in the cache: measured a
+quarter more chunks per CPU second than with 32 chunks a pass, at a third of the memory."""
 
 
 class SentenceTransformersEmbedder:
@@ -43,7 +47,7 @@ class SentenceTransformersEmbedder:
         self._threads = settings.threads or _cores()
         self._workers = ThreadPoolExecutor(self._threads, thread_name_prefix="embed")
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model = _load(files, self._device)
+        self._model = _load(files, self._device, settings.precision)
         self._tokenizer, self._flat_input = _tokenizer_of(self._model, files)
         self._batch_size = settings.batch_size
         self._query_prefix = settings.query_prefix or self._model.prompts.get("query") or ""
@@ -74,8 +78,7 @@ class SentenceTransformersEmbedder:
         vectors = np.empty((len(texts), self._dimension), dtype=np.float32)
         rows = self._tokenizer.ids([self._document_prefix + text for text in texts])
         longest_first = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
-        size = min(self._batch_size, -(-len(rows) // self._threads) or 1)
-        batches = [longest_first[start : start + size] for start in range(0, len(rows), size)]
+        batches = list(self._batches(longest_first, rows))
         embedded = self._workers.map(lambda batch: self._forward([rows[i] for i in batch]), batches)
         for batch, result in zip(batches, embedded, strict=True):
             vectors[batch] = result
@@ -89,6 +92,16 @@ class SentenceTransformersEmbedder:
     def close(self) -> None:
         """Stop the threads; the memory goes with the object."""
         self._workers.shutdown()
+
+    def _batches(self, longest_first: Sequence[int], rows: Sequence[Sequence[int]]) -> Iterator[Sequence[int]]:
+        """Positions of the rows of each forward pass; enough passes to keep every thread busy."""
+        most_rows = min(self._batch_size, -(-len(rows) // self._threads) or 1)
+        start = 0
+        while start < len(rows):
+            longest = max(1, len(rows[longest_first[start]]))
+            size = most_rows if self._device != "cpu" else max(1, min(most_rows, _CPU_BATCH_TOKENS // longest))
+            yield longest_first[start : start + size]
+            start += size
 
     def _forward(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """`(n, dim) float32`, rows L2-normalised, of token ids. The modules are called without `encode`'s overhead."""
@@ -108,15 +121,15 @@ class SentenceTransformersEmbedder:
         return {"input_ids": from_numpy(ids).to(self._device), "attention_mask": from_numpy(mask).to(self._device)}
 
 
-def _load(files: ModelFiles, device: str) -> SentenceTransformer:
-    """The model in float32, from files alone: no code of the model's author is run and the network is not asked."""
+def _load(files: ModelFiles, device: str, precision: str) -> SentenceTransformer:
+    """The model, from files alone: no code of the model's author is run and the network is not asked."""
     import torch
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    model_options: dict[str, Any] = {"dtype": torch.float32}
+    model_options: dict[str, Any] = {"dtype": getattr(torch, precision)}
     if files.packaged:
         model_options["add_pooling_layer"] = False  # the pack has none, and [CLS] is taken before it
     try:
