@@ -36,7 +36,7 @@ addEventListener("securitypolicyviolation", (event) => {
 window.streamed = [];
 new MutationObserver((records) => {
   for (const node of records.flatMap((record) => [...record.addedNodes])) {
-    if (node.matches?.(".claim")) window.streamed.push(node.textContent);
+    if (node.matches?.("[aria-busy=true] > .claim")) window.streamed.push(node.textContent);
   }
 }).observe(document, { childList: true, subtree: true });
 """
@@ -73,7 +73,9 @@ def running_site(folder: Path, models_dir: Path, sample_docs: Path) -> Iterator[
     """A server with a few of the sample documents and two odd ones; it is gone when the context ends."""
     told = {"PLUMBLINE_DATA_DIR": str(folder), "PLUMBLINE_MODELS_DIR": str(models_dir), "PLUMBLINE_LOG_LEVEL": "error"}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")} | told
-    with subprocess.Popen([sys.executable, "-c", START], env=environment, stderr=subprocess.PIPE, text=True) as server:
+    program = [sys.executable, "-c", START]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(program, env=environment, text=True, **pipes) as server:
         try:
             url = _address(server)
             _fill(url, sample_docs)
