@@ -42,6 +42,7 @@ SLICE = 64
 
 _QUEUE = "ingest"
 _WORKFLOW = "ingest_job"
+_APPLICATION_VERSION = "1"  # fixed, so that a new release takes up the jobs of the one before it
 _POLL_S = 0.05
 _QUEUE_POLL_S = 0.1
 _ATTEMPTS = 3
@@ -209,8 +210,7 @@ def _worker(settings: Settings, corpus: Corpus, store: JobStore) -> Iterator[Enq
             config={
                 "name": "plumbline",
                 "system_database_url": _queue_url(settings),
-                # Fixed, so that a new release takes up the jobs of the one before it.
-                "application_version": "1",
+                "application_version": _APPLICATION_VERSION,
                 "executor_id": settings.worker_id,
                 "console_log_level": "WARNING",
             }
@@ -233,14 +233,25 @@ def _worker(settings: Settings, corpus: Corpus, store: JobStore) -> Iterator[Enq
 
 @contextmanager
 def _client(settings: Settings) -> Iterator[Enqueue]:
-    from dbos import DBOSClient
+    from dbos import DBOS, DBOSClient
 
     with ExitStack() as stack:
+        # The queue must be there before its first worker is.
+        DBOS.migrate(_queue_url(settings))
         client = DBOSClient(system_database_url=_queue_url(settings))
         stack.callback(client.destroy)
 
         def enqueue(job: JobId, tenant: TenantId) -> None:
-            client.enqueue({"workflow_name": _WORKFLOW, "queue_name": _QUEUE, "workflow_id": job}, job, tenant)
+            client.enqueue(
+                {
+                    "workflow_name": _WORKFLOW,
+                    "queue_name": _QUEUE,
+                    "workflow_id": job,
+                    "app_version": _APPLICATION_VERSION,
+                },
+                job,
+                tenant,
+            )
 
         yield enqueue
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -260,35 +261,31 @@ _END = object()
 
 def _ahead(items: Iterator[Outcome | _Parsed]) -> Iterator[Outcome | _Parsed]:
     """The same items, produced by a thread that runs ahead by a bounded number; its error is raised here."""
-    ready: queue.Queue[object] = queue.Queue(_PARSED_AHEAD)
+    ready: queue.Queue[Outcome | _Parsed | object] = queue.Queue(_PARSED_AHEAD)
     stopped = threading.Event()
 
-    def put(item: object) -> bool:
+    def put(item: object) -> None:
         while not stopped.is_set():
             try:
                 ready.put(item, timeout=_POLL_S)
             except queue.Full:
                 continue
-            return True
-        return False
+            return
 
     def produce() -> None:
         try:
             for item in items:
-                if not put(item):
+                put(item)
+                if stopped.is_set():
                     return
-        except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
-            put(error)
-        else:
+        finally:
             put(_END)
 
-    thread = threading.Thread(target=produce, name="ingest-read", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not _END:
-            if isinstance(item, BaseException):
-                raise item
-            yield item  # type: ignore[misc]
-    finally:
-        stopped.set()
-        thread.join()
+    with ThreadPoolExecutor(1, thread_name_prefix="ingest-read") as pool:
+        producer = pool.submit(produce)
+        try:
+            while (item := ready.get()) is not _END:
+                yield item  # type: ignore[misc]
+            producer.result()
+        finally:
+            stopped.set()

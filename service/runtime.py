@@ -73,7 +73,11 @@ async def open_reading(settings: ServiceSettings) -> AsyncIterator[Reading]:
         model = await _open_model(stack, settings.llm)
         searcher = Searcher(corpus, settings.retrieval)
         answerer = Answerer(
-            retriever(searcher, settings), model, settings.llm, max_passages=settings.retrieval.answer_passages
+            retriever(searcher, settings),
+            model,
+            settings.llm,
+            max_passages=settings.retrieval.answer_passages,
+            content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
         )
         yield Reading(corpus, searcher, ContextBuilder(searcher, TokenCounter()), answerer)
 

@@ -33,7 +33,6 @@ class FieldKind(StrEnum):
 
 FIELDS: dict[str, FieldKind] = {
     "collection": FieldKind.KEYWORD,
-    "created_at": FieldKind.TIME,
     "document_id": FieldKind.KEYWORD,
     "label": FieldKind.KEYWORD,
     "labels": FieldKind.KEYWORD,

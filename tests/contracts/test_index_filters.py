@@ -57,7 +57,6 @@ def _fill(engine: IndexEngine) -> None:
                 metadata=metadata,
                 source=("upload", "git")[number % 2],
                 labels=((), ("ops",), ("ops", "hr"), ())[number],
-                created_at=datetime(2023, 1, 1 + number, tzinfo=UTC) if number else None,
             )
             for number, metadata in enumerate(_METADATA)
         ],
@@ -109,8 +108,6 @@ def _selected(engine: IndexEngine, query: IndexQuery) -> set[int]:
         ({"key": "updated_at", "lt": "2024-01-02T00:00:00.000001Z"}, {0, 1}),
         ({"key": "updated_at", "equals": "2024-01-02T01:00:00+01:00"}, {1}),
         ({"key": "updated_at", "in": ["2024-01-01", "2024-01-04"]}, {0, 3}),
-        ({"key": "created_at", "exists": False}, {0}),
-        ({"key": "created_at", "lte": "2023-01-02"}, {1}),
         ({"key": "source", "equals": "git"}, {1, 3}),
         ({"key": "title", "in": ["Document 0", "Document 2"]}, {0, 2}),
         ({"key": "collection", "equals": "default"}, {0, 1, 2, 3}),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.corpus.filters import Filter
-from ingestion.corpus.records import ChunkId, DocumentKey, Metadata, VersionId
+from ingestion.corpus.records import ChunkId, DocumentId, DocumentKey, Metadata, VersionId
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseVector
 
@@ -22,6 +22,7 @@ class IndexPoint:
 
     id: ChunkId
     document_key: DocumentKey
+    document_id: DocumentId
     version: VersionId
     collection: str
     labels: tuple[str, ...]
@@ -32,8 +33,6 @@ class IndexPoint:
     title: str
     updated_at: datetime
     metadata: Metadata = field(default_factory=dict)
-    document_id: str = ""
-    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ tenant, collection, document_key, document_id, version, source, title    strings
 readers       who may read it: its labels, or `*` (scope.readers_of)
 labels        its labels, possibly none
 folded        the text, case-folded, for exact search
-updated_at, created_at    RFC 3339 UTC
-metadata      the document's metadata but booleans, keys percent-encoded
-flags         its booleans as "true" and "false": Edge cannot match a boolean
+updated_at    RFC 3339 UTC
+facts         every metadata key and value as one list of strings, so that one keyword index serves any key
+metadata      the numbers and times among the metadata again, for ranges; keys percent-encoded
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DENSE = "dense"
 LEXICAL = "lexical"
 KEYWORD_INDEXES = ("collection", "readers", "labels", "document_key", "document_id", "source", "title", "facts")
 """Payload fields with a keyword index, beside `tenant`, which is indexed as the tenant."""
-TIME_INDEXES = ("updated_at", "created_at")
+TIME_INDEXES = ("updated_at",)
 
 
 def payload_of(scope: Scope, point: IndexPoint) -> dict[str, Any]:
@@ -48,8 +48,6 @@ def payload_of(scope: Scope, point: IndexPoint) -> dict[str, Any]:
         "updated_at": timestamp(point.updated_at),
         **_metadata(point.metadata),
     }
-    if point.created_at is not None:
-        payload["created_at"] = timestamp(point.created_at)
     return payload
 
 

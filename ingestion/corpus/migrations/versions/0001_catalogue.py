@@ -50,6 +50,19 @@ def _create_documents() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+    op.create_table(
+        "metadata_keys",
+        sa.Column("tenant", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "key"),
+    )
+    op.create_table(
+        "tombstones",
+        sa.Column("document_key", sa.String(length=36), nullable=False),
+        sa.Column("tenant", sa.String(length=64), nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("document_key"),
+    )
 
 
 def _create_chunks() -> None:
@@ -84,21 +97,6 @@ def _create_chunks() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_chunks_version", "chunks", ["document_key", "version", "position"], unique=False)
-    op.create_table(
-        "job_items",
-        sa.Column("job_id", sa.String(length=36), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("document_id", sa.String(length=512), nullable=False),
-        sa.Column("uri", sa.Text(), nullable=False),
-        sa.Column("attributes", sa.JSON(), nullable=False),
-        sa.Column("data", sa.LargeBinary(), nullable=True),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("code", sa.String(length=32), nullable=True),
-        sa.Column("detail", sa.Text(), nullable=True),
-        sa.Column("seconds", sa.Float(), nullable=True),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("job_id", "position"),
-    )
 
 
 def _create_jobs() -> None:
@@ -117,17 +115,19 @@ def _create_jobs() -> None:
     )
     op.create_index("ix_jobs_tenant", "jobs", ["tenant", "created_at", "id"], unique=False)
     op.create_table(
-        "metadata_keys",
-        sa.Column("tenant", sa.String(length=64), nullable=False),
-        sa.Column("key", sa.String(length=128), nullable=False),
-        sa.PrimaryKeyConstraint("tenant", "key"),
-    )
-    op.create_table(
-        "tombstones",
-        sa.Column("document_key", sa.String(length=36), nullable=False),
-        sa.Column("tenant", sa.String(length=64), nullable=False),
-        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("document_key"),
+        "job_items",
+        sa.Column("job_id", sa.String(length=36), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("document_id", sa.String(length=512), nullable=False),
+        sa.Column("uri", sa.Text(), nullable=False),
+        sa.Column("attributes", sa.JSON(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("code", sa.String(length=32), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("seconds", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "position"),
     )
 
 

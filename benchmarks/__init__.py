@@ -1,0 +1,1 @@
+"""Commands that reproduce every measured figure of the project."""
