@@ -25,7 +25,7 @@ from ingestion.corpus.embedding import plan_embedder
 from ingestion.corpus.lock import exclusive
 from ingestion.corpus.scope import Scope
 from ingestion.errors import ConfigurationError, CorpusInUse, PlumblineError
-from service.access.door import Door
+from service.access.door import is_loopback
 from service.access.keys import Keys
 from service.access.principals import DEFAULT_TENANT
 from service.cli.console import EXIT_FAILED, out
@@ -44,6 +44,12 @@ class Verdict(StrEnum):
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
+
+
+class TableState(StrEnum):
+    ABSENT = "absent"
+    CURRENT = "current"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,39 +184,35 @@ def _database(settings: ServiceSettings) -> Iterator[Finding]:
     database = open_database(settings)
     try:
         address = database_url(settings).render_as_string()
-        behind = [
-            name
-            for name, scripts, table in (
-                ("catalogue", _CORPUS_MIGRATIONS, "alembic_version_corpus"),
-                ("service", MIGRATIONS, VERSION_TABLE),
-            )
-            if not _is_current(database, scripts, table)
-        ]
-        if behind:
-            detail = f"{address}: the tables of {' and '.join(behind)} are not of this version"
-            yield Finding("database", Verdict.WARN, detail, "`plumbline serve` brings them up to date")
+        catalogue = _table_state(database, _CORPUS_MIGRATIONS, "alembic_version_corpus")
+        own = _table_state(database, MIGRATIONS, VERSION_TABLE)
+        if TableState.OTHER in (catalogue, own):
+            detail = f"{address}: its tables are of another version of this program"
+            yield Finding("database", Verdict.WARN, detail, "`plumbline serve` brings older ones up to date")
             return
         yield Finding("database", Verdict.OK, address)
-        yield from _keys(settings, database)
+        yield _keys(settings, required=own is TableState.CURRENT and Keys(database).are_required())
     finally:
         database.dispose()
 
 
-def _is_current(database: Engine, scripts: Path, version_table: str) -> bool:
+def _table_state(database: Engine, scripts: Path, version_table: str) -> TableState:
     with database.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": version_table})
-        return context.get_current_revision() == ScriptDirectory(str(scripts)).get_current_head()
+        revision = context.get_current_revision()
+    if revision is None:
+        return TableState.ABSENT
+    is_current = revision == ScriptDirectory(str(scripts)).get_current_head()
+    return TableState.CURRENT if is_current else TableState.OTHER
 
 
-def _keys(settings: ServiceSettings, database: Engine) -> Iterator[Finding]:
-    keys = Keys(database)
-    try:
-        Door(keys, settings.server.host).check_start()
-    except ConfigurationError as error:
-        yield Finding("keys", Verdict.FAIL, error.detail, "plumbline keys create NAME")
-        return
-    needed = keys.are_required()
-    yield Finding("keys", Verdict.OK, "a key is required" if needed else "none: loopback only, as tenant default")
+def _keys(settings: ServiceSettings, *, required: bool) -> Finding:
+    if required:
+        return Finding("keys", Verdict.OK, "a key is required")
+    if is_loopback(settings.server.host):
+        return Finding("keys", Verdict.OK, f"none: the service answers on loopback only, as tenant {DEFAULT_TENANT}")
+    detail = f"none, and {settings.server.host} can be reached by others: the service will not start"
+    return Finding("keys", Verdict.FAIL, detail, "plumbline keys create NAME")
 
 
 def _index(settings: ServiceSettings) -> Iterator[Finding]:

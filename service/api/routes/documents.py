@@ -21,14 +21,14 @@ from service.api.models.documents import (
     UploadForm,
     WaitSeconds,
 )
-from service.api.models.fields import CollectionName
+from service.api.models.fields import CollectionName, DocumentIdText
 from service.api.openapi import reference
 from service.api.problems import RESPONSES
 from service.api.replies import IdempotencyKey, reply
 
 router = APIRouter(tags=["documents"], responses=RESPONSES)
 
-PathDocument = Annotated[str, Path(max_length=512, description="the document's id, which may hold slashes")]
+PathDocument = Annotated[DocumentIdText, Path(description="the document's id, which may hold slashes")]
 Wait = Annotated[WaitSeconds, Query()]
 InCollection = Annotated[CollectionName | None, Query(description="needed if several collections hold that id")]
 

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Path, Query, Response
 
 from ingestion.jobs import JobId
 from service.api.access import Ingesting, Running
+from service.api.models.fields import DocumentIdText
 from service.api.models.jobs import JobDetail, JobModel, JobPage, JobParameters
 from service.api.problems import RESPONSES
 from service.api.replies import reply
 
 router = APIRouter(tags=["jobs"], responses=RESPONSES)
 
-PathJob = Annotated[str, Path(max_length=64)]
+PathJob = Annotated[DocumentIdText, Path(max_length=64)]
 
 
 @router.get("/v1/jobs", response_model=JobPage, summary="List jobs")
