@@ -13,7 +13,17 @@ import pytest
 
 from ingestion.corpus.database import open_database
 from service.access.keys import Keys, NewKey
-from tests.acceptance.ui_parts import CHROMIUM, EMOJI_QUESTION, SAMPLES, SWAP, WATCH, Site, Tab, running_site
+from tests.acceptance.ui_parts import (
+    CHROMIUM,
+    EMOJI_QUESTION,
+    SAMPLES,
+    SWAP,
+    WATCH,
+    Site,
+    Tab,
+    running_model,
+    running_site,
+)
 from tests.conftest import chromium_program
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
@@ -76,6 +86,23 @@ def test_a_question_is_answered_and_each_citation_opens_its_passage(tab: Tab) ->
         chip.click()
         assert tab.marked() == quotes[int(chip.inner_text())]
     assert "view=ask" in page.url
+
+
+def test_sentences_of_a_model_appear_as_they_come_and_what_is_not_supported_stands_out(
+    tab: Tab, tmp_path: Path, models_dir: Path, sample_docs: Path
+) -> None:
+    with running_model() as (model, llm_url), running_site(tmp_path, models_dir, sample_docs, llm_url) as site:
+        page = Tab(tab.page, site, tab.errors).open(f"/?q={SWAP}&view=ask")
+        page.wait_for_selector(".claim")
+        assert page.locator(".claims[aria-busy=true] .claim").count() == 1
+        model.go_on.set()
+        page.wait_for_selector(".answer-foot")
+
+        supports = page.eval_on_selector_all(".claim", "claims => claims.map(claim => claim.dataset.support)")
+        assert supports == ["supported", "unsupported"]
+        assert "4711" in page.inner_text(".claim[data-support=unsupported] .verdict")
+        assert "1 of 2 sentences" in page.inner_text(".grounding")
+        assert page.locator(".badge").count() == 0
 
 
 def test_commands_keep_every_character_and_can_be_copied(tab: Tab) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
 
 from service.settings import ServiceSettings
 
@@ -69,9 +77,11 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path, models_dir: Path, sample_docs: Path) -> Iterator[Site]:
+def running_site(folder: Path, models_dir: Path, sample_docs: Path, llm_url: str | None = None) -> Iterator[Site]:
     """A server with a few of the sample documents and two odd ones; it is gone when the context ends."""
     told = {"PLUMBLINE_DATA_DIR": str(folder), "PLUMBLINE_MODELS_DIR": str(models_dir), "PLUMBLINE_LOG_LEVEL": "error"}
+    if llm_url is not None:
+        told |= {"PLUMBLINE_LLM__BASE_URL": llm_url, "PLUMBLINE_LLM__API_KEY": "none"}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")} | told
     program = [sys.executable, "-c", START]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
@@ -113,6 +123,55 @@ def _fill(url: str, sample_docs: Path) -> None:
     with httpx.Client(base_url=url, timeout=120) as client:
         response = client.post("/v1/documents/batch", params={"wait_s": 60}, json={"documents": documents})
     assert {told["status"] for told in response.json()["documents"]} == {"created"}
+
+
+class HesitantModel:
+    """A chat endpoint that says its first sentence, and the second only when it is let go on.
+
+    The first is what the best passage says; the second states a number that no passage holds.
+    """
+
+    first = "Swap with anybody in your team who has done at least two shifts [1]."
+    second = "Every swap costs 4711 euros [1]."
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    async def chat(self, _: Request) -> StreamingResponse:
+        return StreamingResponse(self._chunks(), media_type="text/event-stream")
+
+    def _chunks(self) -> Iterator[str]:
+        yield _chunk(f"{self.first} ")
+        yield _chunk("Every")
+        self.go_on.wait(60)
+        yield _chunk(self.second.removeprefix("Every"))
+        yield "data: [DONE]\n\n"
+
+
+def _chunk(content: str) -> str:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": None}
+    told = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return f"data: {json.dumps(told)}\n\n"
+
+
+@contextmanager
+def running_model() -> Iterator[tuple[HesitantModel, str]]:
+    """The endpoint and its address."""
+    model = HesitantModel()
+    app = Starlette(routes=[Route("/v1/chat/completions", model.chat, methods=["POST"])])
+    with socket.socket() as listener:
+        # Listening before the server runs: a call that comes early waits instead of failing.
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield model, f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        finally:
+            model.go_on.set()
+            server.should_exit = True
+            thread.join(30)
 
 
 @dataclass
