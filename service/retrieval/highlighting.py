@@ -39,13 +39,13 @@ class QueryTerms:
     def _likely(self, text: str) -> set[str]:
         """The distinct words worth stemming: stemming every word of every passage costs more than the search.
 
-        English stems keep their first letters. A word with capitals or digits inside may be made of several.
+        English stems keep their first letters. A word of mixed case may be made of several.
         """
         keys = self._keys
         return {
             word
             for word in set(_WORD.findall(text))
-            if word[:_KEY].lower() in keys or not (word.islower() or word.istitle())
+            if word[:_KEY].lower() in keys or not (word.islower() or word.istitle() or word.isupper() or word.isdigit())
         }
 
     def _stem(self, word: str) -> frozenset[str]:
