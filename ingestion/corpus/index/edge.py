@@ -48,6 +48,7 @@ class EdgeIndex:
         self._write_batch = write_batch
         self._writing = threading.Lock()
         self._closed = False
+        self._unflushed = False
         if folder.exists():
             _check_stored_dimension(folder, dimension)
         else:
@@ -105,6 +106,7 @@ class EdgeIndex:
     def flush(self) -> None:
         with self._writing, _translated():
             self._shard.flush()
+            self._unflushed = False
 
     def ping(self) -> None:
         with _translated():
@@ -116,11 +118,13 @@ class EdgeIndex:
                 return
             self._closed = True
             with _translated():
-                self._shard.flush()
+                if self._unflushed:
+                    self._shard.flush()
                 self._shard.close()
 
     def _update(self, operation: qdrant_edge.UpdateOperation) -> None:
         with self._writing, _translated():
+            self._unflushed = True
             self._shard.update(operation)
 
     def _scroll(
