@@ -13,8 +13,10 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 import structlog
@@ -28,6 +30,7 @@ from ingestion.corpus.records import (
     DocumentId,
     DocumentKey,
     DocumentSource,
+    Metadata,
     OutlineEntry,
     ParsedDocument,
     VersionId,
@@ -244,14 +247,31 @@ def embedding_text(title: str, chunk: Chunk) -> str:
     return f"{' > '.join((title, *chunk.heading_path))}\n\n{chunk.text}"
 
 
+_DATE_KEYS = ("updated", "updated_at", "last_updated", "modified", "date")
+
+
+def stated_date(metadata: Metadata) -> datetime | None:
+    """When the document itself says it was last changed, in UTC: an ISO 8601 date, or an RFC 5322 one as in mails."""
+    for key in _DATE_KEYS:
+        value = metadata.get(key)
+        for read in (datetime.fromisoformat, parsedate_to_datetime):
+            with suppress(ValueError, TypeError):
+                stated = read(value)  # type: ignore[arg-type]
+                return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
+    return None
+
+
 def _completed(draft: DocumentDraft, source: DocumentSource, document: ParsedDocument) -> DocumentDraft:
-    # What the caller says about a document outranks what the document says about itself.
+    # What the caller says about a document outranks what the document says about itself, and that outranks the date
+    # of a file, which a checkout or a copy sets anew.
+    metadata = {**document.metadata, **source.metadata}
     return DocumentDraft(
         **{name: getattr(draft, name) for name in DocumentDraft.__slots__}
         | {
             "title": source.title or document.title,
             "media_type": document.media_type,
-            "metadata": {**document.metadata, **source.metadata},
+            "metadata": metadata,
+            "updated_at": stated_date(metadata) or draft.updated_at,
         }
     )
 

@@ -11,10 +11,10 @@ import pytest
 from ingestion.corpus.catalog import PublishOutcome
 from ingestion.corpus.catalog_reader import DocumentQuery
 from ingestion.corpus.corpus import Selection
-from ingestion.corpus.records import DocumentId, DocumentStatus
+from ingestion.corpus.records import DocumentId, DocumentStatus, Metadata
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import Conflict, InvalidRequest, NotFound, RejectionCode
-from ingestion.pipeline import OutcomeStatus, draft_of
+from ingestion.pipeline import OutcomeStatus, draft_of, stated_date
 from tests.ingestion.corpora import SCOPE, Bench, markdown, open_bench, settings_for, stored
 
 RESTART = "# Restart the gateway\n\nRun this on the host:\n\n```sh\nsystemctl restart gatehouse\n```\n"
@@ -196,3 +196,26 @@ def test_lists_page_through_everything_once(bench: Bench) -> None:
     assert len(bench.corpus.list_documents(SCOPE, DocumentQuery(title="MENT 3")).items) == 1
     with pytest.raises(InvalidRequest):
         bench.corpus.list_documents(SCOPE, DocumentQuery(), cursor="nonsense")
+
+
+def test_a_document_is_as_old_as_it_says(bench: Bench) -> None:
+    modified_at = datetime(2026, 11, 1, tzinfo=UTC)
+    bench.ingest(
+        markdown("stated", "---\nupdated: 2025-03-04\n---\n# Old\n\ntext\n", modified_at=modified_at),
+        markdown("silent", "---\nupdated: last spring\n---\n# Old\n\ntext\n", modified_at=modified_at),
+    )
+    assert bench.corpus.get_document(SCOPE, DocumentId("stated")).updated_at == datetime(2025, 3, 4, tzinfo=UTC)
+    assert bench.corpus.get_document(SCOPE, DocumentId("silent")).updated_at == modified_at
+
+
+@pytest.mark.parametrize(
+    ("metadata", "stated"),
+    [
+        ({"date": "Thu, 14 May 2026 17:42:10 +0200"}, datetime(2026, 5, 14, 15, 42, 10, tzinfo=UTC)),
+        ({"date": "2024-01-01", "updated": "2025-01-01T12:00:00"}, datetime(2025, 1, 1, 12, tzinfo=UTC)),
+        ({"updated": 2025, "date": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_dates_that_documents_state(metadata: Metadata, stated: datetime | None) -> None:
+    assert stated_date(metadata) == stated
