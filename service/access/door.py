@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -11,6 +13,8 @@ from service.access.keys import Keys
 from service.access.principals import KEYLESS, Principal
 from service.errors import Forbidden, Unauthenticated
 
+REMEMBERED_S = 1.0
+_REMEMBERED_CALLERS = 1024
 _BEARER = "bearer "
 
 
@@ -43,11 +47,17 @@ class Caller:
 
 
 class Door:
-    """Turns a caller into a principal, or away. `listens_on` is the address in the settings."""
+    """Turns a caller into a principal, or away. `listens_on` is the address in the settings.
 
-    def __init__(self, keys: Keys, listens_on: str) -> None:
+    Who was let in is remembered for REMEMBERED_S, so that not every request asks the database: that long a key
+    that was revoked in another process may still open. Safe from several threads.
+    """
+
+    def __init__(self, keys: Keys, listens_on: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
         self._listens_on = listens_on
+        self._clock = clock
+        self._admitted: dict[Caller, tuple[float, Principal]] = {}
 
     def check_start(self) -> None:
         """Raises: ConfigurationError if no key exists and others could reach the listening address."""
@@ -57,8 +67,20 @@ class Door:
                 "change everything. Make a key (`plumbline keys create NAME`), or listen on 127.0.0.1."
             )
 
+    def remembered(self, caller: Caller) -> Principal | None:
+        """The principal of a caller that was let in a moment ago. Does not block."""
+        until, principal = self._admitted.get(caller, (0.0, None))
+        return principal if self._clock() < until else None
+
     def admit(self, caller: Caller) -> Principal:
         """Raises: Unauthenticated; Forbidden for what a web page of another origin sends to a keyless service."""
+        principal = self._examine(caller)
+        if len(self._admitted) >= _REMEMBERED_CALLERS:
+            self._admitted.clear()
+        self._admitted[caller] = (self._clock() + REMEMBERED_S, principal)
+        return principal
+
+    def _examine(self, caller: Caller) -> Principal:
         if caller.authorization is not None:
             if not caller.authorization.lower().startswith(_BEARER):
                 raise Unauthenticated("the Authorization header must be `Bearer <key>`")

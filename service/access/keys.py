@@ -79,7 +79,7 @@ class Key:
 
 
 class Keys:
-    """The keys of every tenant. Safe from several threads and processes; what one changes, all see at once."""
+    """The keys of every tenant. Safe from several threads and processes."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -120,7 +120,7 @@ class Keys:
         return tuple(_key(row) for row in rows)
 
     def revoke(self, id_: str) -> None:
-        """From the next request on the key is refused. Revoking twice is revoking once. Raises: NotFound."""
+        """The key is refused from now on. Revoking twice is revoking once. Raises: NotFound."""
         with write_transaction(self._engine) as connection:
             row = connection.execute(select(api_keys.c.revoked_at).where(api_keys.c.id == id_)).one_or_none()
             if row is None:

@@ -18,7 +18,8 @@ from service.runtime import Runtime
 _BEARER = HTTPBearer(auto_error=False, description="An API key: `plumbline keys create NAME`")
 
 
-def runtime_of(request: Request) -> Runtime:
+# `async` although it awaits nothing: FastAPI runs a plain function in a thread, which costs more than the function.
+async def runtime_of(request: Request) -> Runtime:
     """What the process runs on."""
     runtime = request.state.runtime
     assert isinstance(runtime, Runtime)
@@ -36,9 +37,15 @@ def _caller(request: Request) -> Caller:
     )
 
 
-async def principal_of(request: Request, _: Annotated[object, Security(_BEARER)] = None) -> Principal:
+Running = Annotated[Runtime, Depends(runtime_of)]
+
+
+async def principal_of(request: Request, runtime: Running, _: Annotated[object, Security(_BEARER)] = None) -> Principal:
     """Whoever calls. Raises: Unauthenticated, Forbidden."""
-    principal = await run_in_threadpool(runtime_of(request).door.admit, _caller(request))
+    caller = _caller(request)
+    principal = runtime.door.remembered(caller)
+    if principal is None:
+        principal = await run_in_threadpool(runtime.door.admit, caller)
     structlog.contextvars.bind_contextvars(tenant=principal.tenant)
     return principal
 
@@ -58,4 +65,3 @@ Anyone = Annotated[Principal, Depends(principal_of)]
 Searching = Annotated[Principal, requires(Permission.SEARCH)]
 Answering = Annotated[Principal, requires(Permission.ANSWER)]
 Ingesting = Annotated[Principal, requires(Permission.INGEST)]
-Running = Annotated[Runtime, Depends(runtime_of)]

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
-from ingestion.errors import InvalidRequest, PlumblineError
+from ingestion.errors import BackendUnavailable, InvalidRequest, PlumblineError
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +50,7 @@ _CODES: Final[Mapping[int, str]] = {
     415: "unsupported_media_type",
     422: "invalid_request",
 }
+_BACKEND_DETAIL: Final = "something the service depends on did not answer; /health/ready names it"
 _INTERNAL_DETAIL: Final = "the service failed; the log has the details under this request_id"
 
 
@@ -93,6 +94,8 @@ def fault_of(error: PlumblineError) -> Fault:
     """What a client is told about an error of ours. An error that is not in the table is told as `internal`."""
     if error.code not in STATUSES:
         return Fault("internal", _INTERNAL_DETAIL)
+    if isinstance(error, BackendUnavailable):  # its detail names addresses that are the operator's alone
+        return Fault(error.code, _BACKEND_DETAIL)
     pointer = error.pointer if isinstance(error, InvalidRequest) else None
     fields = () if pointer is None else (FieldProblem(pointer=pointer, detail=error.detail, code=error.code),)
     return Fault(error.code, error.detail, fields)
@@ -155,20 +158,23 @@ def request_id_of(request: Request) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the routes a problem document."""
+    """Make every error of the routes a problem document.
 
-    def ours(request: Request, error: Exception) -> Response:
+    The handlers are `async` although they await nothing: plain functions would each be sent to a thread.
+    """
+
+    async def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, PlumblineError)
         fault = fault_of(error)
         if fault.code in ("internal", "backend_unavailable"):
             log.error("request_failed", code=error.code, detail=error.detail)
         return respond(fault, request_id_of(request))
 
-    def unfit(request: Request, error: Exception) -> Response:
+    async def unfit(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError | ValidationError)
         return respond(invalid(_plain(error.errors())), request_id_of(request))
 
-    def theirs(request: Request, error: Exception) -> Response:
+    async def theirs(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = _CODES.get(error.status_code, "internal" if error.status_code >= 500 else "invalid_request")
         return respond(Fault(code, str(error.detail), status=error.status_code), request_id_of(request), error.headers)

@@ -75,7 +75,7 @@ def list_keys(as_json: AsJson = False) -> None:
 
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="Id of the key, as `list` shows it.")]) -> None:
-    """Refuse a key from the next request on."""
+    """Refuse a key: a running service does so within a second."""
     with _keys() as keys:
         keys.revoke(key_id)
         needed = keys.are_required()
@@ -86,7 +86,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="Id of the key, as `list` 
 
 @contextmanager
 def _keys() -> Iterator[Keys]:
-    """The keys of the configured database. A running service sees every change at its next request."""
+    """The keys of the configured database. A running service sees every change within a second."""
     with reported():
         database = open_database(settings(quiet=True))
         try:
