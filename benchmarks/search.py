@@ -115,7 +115,7 @@ def _hybrid(q: Any, dense: Any, lexical: Any) -> Any:
             filter=tenant,
         ),
     ]
-    return q.QueryRequest(limit=PAGE, prefetches=legs, query=q.Query.Fusion(q.Fusion.Rrf()), with_payload=True)
+    return q.QueryRequest(limit=PAGE, prefetches=legs, query=q.Fusion.Rrf(k=2), with_payload=True)
 
 
 def report(chunks: int, taken: dict[str, list[float]]) -> None:

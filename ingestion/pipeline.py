@@ -254,9 +254,11 @@ def stated_date(metadata: Metadata) -> datetime | None:
     """When the document itself says it was last changed, in UTC: an ISO 8601 date, or an RFC 5322 one as in mails."""
     for key in _DATE_KEYS:
         value = metadata.get(key)
+        if not isinstance(value, str):
+            continue
         for read in (datetime.fromisoformat, parsedate_to_datetime):
-            with suppress(ValueError, TypeError):
-                stated = read(value)  # type: ignore[arg-type]
+            with suppress(ValueError):
+                stated = read(value)
                 return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
     return None
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Engine, Row, and_, func, or_, select
@@ -31,6 +32,12 @@ from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import Conflict, InvalidRequest, NotFound
 
 T = TypeVar("T")
+
+_CHUNK_COLUMNS = tuple(
+    tables.chunks.c[name]
+    for name in ("id", "position", "start", "end", "text", "heading_path", "kinds", "tokens", "page")
+)
+_DOCUMENT_KEY = tables.documents.c.keys().index("key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +133,26 @@ class CatalogReader:
         """Those of the chunks that belong to a live version within the scope."""
         if not ids:
             return {}
-        chunks, documents = tables.chunks, tables.documents
-        live = and_(documents.c.key == chunks.c.document_key, documents.c.version == chunks.c.version)
+        chunks, documents = tables.chunks.c, tables.documents.c
+        live = and_(documents.key == chunks.document_key, documents.version == chunks.version)
         statement = (
-            select(chunks, documents.c.key.label("parent"))
-            .join(documents, live)
-            .where(chunks.c.id.in_(ids), _readable(scope))
+            select(*_CHUNK_COLUMNS, *documents)
+            .join_from(tables.chunks, tables.documents, live)
+            .where(chunks.id.in_(ids), _readable(scope))
         )
         with self._engine.connect() as connection:
             rows = connection.execute(statement).all()
-            keys = {row.document_key for row in rows}
-            parents = connection.execute(select(documents).where(documents.c.key.in_(keys))).all() if keys else ()
-        by_key = {row.key: _document(row) for row in parents}
-        return {
-            ChunkId(row.id): IndexedChunk(ChunkId(row.id), _chunk(row), by_key[row.document_key])
-            for row in rows
-            if row.document_key in by_key
-        }
+        parents: dict[str, Document] = {}
+        found = {}
+        for row in rows:
+            # Both tables in one row: the chunk's columns first, then the document's under their own names.
+            id_, *facts = row[: len(_CHUNK_COLUMNS)]
+            values = row[len(_CHUNK_COLUMNS) :]
+            key = values[_DOCUMENT_KEY]
+            if key not in parents:
+                parents[key] = _document(SimpleNamespace(**dict(zip(documents.keys(), values, strict=True))))
+            found[ChunkId(id_)] = IndexedChunk(ChunkId(id_), _chunk(facts), parents[key])
+        return found
 
     def metadata_keys(self, scope: Scope) -> frozenset[str]:
         """Every metadata key that the tenant's documents have used."""
@@ -187,7 +197,7 @@ def _readable(scope: Scope) -> ColumnElement[bool]:
     return and_(mine, or_(*(documents.readers.contains(pattern, autoescape=True) for pattern in patterns)))
 
 
-def _document(row: Row[Any]) -> Document:
+def _document(row: Row[Any] | SimpleNamespace) -> Document:
     return Document(
         key=DocumentKey(row.key),
         id=DocumentId(row.id),
@@ -210,13 +220,6 @@ def _document(row: Row[Any]) -> Document:
     )
 
 
-def _chunk(row: Row[Any]) -> Chunk:
-    return Chunk(
-        position=row.position,
-        span=Span(row.start, row.end),
-        text=row.text,
-        heading_path=tuple(row.heading_path),
-        kinds=tuple(ElementKind(kind) for kind in row.kinds),
-        tokens=row.tokens,
-        page=row.page,
-    )
+def _chunk(facts: Sequence[Any]) -> Chunk:
+    position, start, end, text, heading_path, kinds, tokens, page = facts
+    return Chunk(position, Span(start, end), text, tuple(heading_path), tuple(map(ElementKind, kinds)), tokens, page)

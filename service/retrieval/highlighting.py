@@ -19,15 +19,17 @@ class QueryTerms:
     def __init__(self, text: str, encoder: SparseEncoder) -> None:
         self._encoder = encoder
         self._stems: dict[str, frozenset[str]] = {}
+        self._words: dict[str, set[str]] = {}
         words = dict.fromkeys(_WORD.findall(text))
         self.terms: frozenset[str] = frozenset(term for word in words for term in self._stem(word))
         self._keys = frozenset(term[:_KEY] for term in self.terms)
 
-    def matched(self, text: str) -> frozenset[str]:
-        """The query terms that the text contains."""
+    def matched(self, *texts: str) -> frozenset[str]:
+        """The query terms that the texts contain."""
         found: set[str] = set()
-        for word in self._likely(text):
-            found |= self._stem(word)
+        for text in texts:
+            for word in self._likely(text):
+                found |= self._stem(word)
         return self.terms & found
 
     def find(self, text: str) -> Iterator[tuple[int, int]]:
@@ -41,12 +43,16 @@ class QueryTerms:
 
         English stems keep their first letters. A word of mixed case may be made of several.
         """
-        keys = self._keys
-        return {
-            word
-            for word in set(_WORD.findall(text))
-            if word[:_KEY].lower() in keys or not (word.islower() or word.istitle() or word.isupper() or word.isdigit())
-        }
+        likely = self._words.get(text)
+        if likely is None:
+            keys = self._keys
+            likely = self._words[text] = {
+                word
+                for word in set(_WORD.findall(text))
+                if word[:_KEY].lower() in keys
+                or not (word.islower() or word.istitle() or word.isupper() or word.isdigit())
+            }
+        return likely
 
     def _stem(self, word: str) -> frozenset[str]:
         stems = self._stems.get(word)

@@ -166,7 +166,7 @@ class Searcher:
                 passage.document.key,
                 candidates.dense.get(passage.id),
                 candidates.sparse.get(passage.id),
-                terms.matched("\n".join((passage.document.title, *passage.chunk.heading_path, passage.chunk.text))),
+                terms.matched(passage.document.title, *passage.chunk.heading_path, passage.chunk.text),
                 literal=passage.id in literal,
             )
             for passage in found
