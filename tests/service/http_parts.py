@@ -1,25 +1,34 @@
-"""A real server for tests: uvicorn on a free port in a thread, over a corpus in a temporary folder."""
+"""A real server for tests: `plumbline serve` on a free port, over a corpus in a temporary folder.
+
+A process of its own: the queue of jobs is one per process, and so is the embedded service.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
-import uvicorn
 
 from ingestion.corpus.database import open_database
 from ingestion.corpus.scope import TenantId
 from service.access.keys import Keys, NewKey
-from service.app import create_app
 from service.ledger.database import migrate_ledger
 from service.settings import ServiceSettings
 
+COMMAND = (sys.executable, "-c", "from service.cli import main; main()")
 START_S = 120
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
+_LAST_LINE = "Ctrl-C"
 ACME, BETA = TenantId("acme"), TenantId("beta")
 RUNBOOK = """# Restart the gateway
 
@@ -34,20 +43,6 @@ Error code GH-5021 means that no upstream is healthy.
 POLICY = "Invoices are sent on the first working day of the month. Refunds are paid back within fourteen days."
 
 
-class _Server(uvicorn.Server):
-    """Says when it is up, or that it will never be."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.settled = threading.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        try:
-            await super().startup(sockets)
-        finally:
-            self.settled.set()
-
-
 def settings_for(folder: Path, models_dir: Path, **overrides: Any) -> ServiceSettings:
     """Settings of a service whose data lies in that folder."""
     return ServiceSettings(data_dir=folder, models_dir=models_dir, log_level="error", **overrides)
@@ -55,20 +50,47 @@ def settings_for(folder: Path, models_dir: Path, **overrides: Any) -> ServiceSet
 
 @contextmanager
 def running(settings: ServiceSettings) -> Iterator[str]:
-    """The address of a server with these settings; it is gone when the context ends."""
-    config = uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_config=None, access_log=False)
-    server = _Server(config)
-    thread = threading.Thread(target=server.run, name="test-server")
-    thread.start()
+    """The address of `plumbline serve` with these settings, a process of its own; it is gone when the context ends."""
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--port", "0"], env=_environment(settings), stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    said: list[str] = []
+    announced = threading.Event()
+    # Read to the end in a thread: a full pipe would stop the server.
+    reader = threading.Thread(target=_read, args=(process.stderr, said, announced), name="test-server-log")
+    reader.start()
     try:
-        assert server.settled.wait(START_S), "the server did not start in time"
-        assert server.started, "the server refused to start"
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        assert announced.wait(START_S), "the server did not start in time"
+        address = _ADDRESS.search("".join(said))
+        assert address, "".join(said)
+        yield address[0]
     finally:
-        server.should_exit = True
-        thread.join(START_S)
-        assert not thread.is_alive()
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(START_S)
+        finally:
+            process.kill()
+            process.wait()
+            reader.join()
+            process.stderr.close()
+
+
+def _read(lines: IO[str], said: list[str], announced: threading.Event) -> None:
+    for line in lines:
+        said.append(line)
+        if _LAST_LINE in line:
+            announced.set()
+    announced.set()
+
+
+def _environment(settings: ServiceSettings) -> dict[str, str]:
+    """What makes a process read these settings: only those that differ from the defaults."""
+    found = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
+    for name, value in settings.model_dump(mode="json", exclude_defaults=True).items():
+        for inner, leaf in value.items() if isinstance(value, dict) else (("", value),):
+            found[f"PLUMBLINE_{name}__{inner}".removesuffix("__").upper()] = str(leaf)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,6 +211,24 @@ def test_once_a_key_exists_it_is_needed_everywhere(keys: Keys) -> None:
     assert Door(keys, "127.0.0.1").admit(LOCAL) is KEYLESS
 
 
+def test_who_was_let_in_is_remembered_for_a_second(keys: Keys) -> None:
+    now = [100.0]
+    door = Door(keys, "127.0.0.1", lambda: now[0])
+    key, token = keys.create(NewKey("app", ACME))
+    assert door.remembered(bearer(token)) is None
+    principal = door.admit(bearer(token))
+    keys.revoke(key.id)
+
+    now[0] += 0.9
+    assert door.remembered(bearer(token)) is principal
+    assert door.remembered(bearer(token + "x")) is None
+    assert door.remembered(LOCAL) is None
+    now[0] += 0.2
+    assert door.remembered(bearer(token)) is None
+    with pytest.raises(Unauthenticated):
+        door.admit(bearer(token))
+
+
 def test_an_expired_key_does_not_open_the_door(keys: Keys) -> None:
     keys.create(NewKey("old", expires_at=datetime.now(UTC) - timedelta(days=1)))
 

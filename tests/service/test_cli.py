@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import httpx
@@ -16,9 +15,7 @@ from typer.testing import CliRunner, Result
 
 from service.cli import app
 from tests.postgres import free_port
-from tests.service.http_parts import Keyed, running, settings_for
-
-COMMAND = [sys.executable, "-c", "from service.cli import main; main()"]
+from tests.service.http_parts import COMMAND, Keyed, running, settings_for
 
 
 @pytest.fixture
