@@ -55,6 +55,7 @@ class ModelFailureReason(StrEnum):
     EMPTY = "model_empty_answer"
     UNCITED = "model_uncited_answer"
     INTERRUPTED = "model_interrupted"
+    TRUNCATED = "model_output_limit"
 
 
 class ModelFailure(PlumblineError):

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from service.errors import ModelFailure
 from service.generation.llm import ChatDelta, ChatMessage, Usage
 
-Step = str | Usage | ModelFailure | asyncio.Event
-"""A piece of text, the usage, a failure to raise, or an event to wait for before going on."""
+Step = str | Usage | ChatDelta | ModelFailure | asyncio.Event
+"""A piece of text, the usage, a whole delta, a failure to raise, or an event to wait for before going on."""
 
 
 @dataclass
@@ -38,6 +38,8 @@ class ScriptedModel:
                     raise step
                 if isinstance(step, asyncio.Event):
                     await step.wait()
+                elif isinstance(step, ChatDelta):
+                    yield step
                 elif isinstance(step, Usage):
                     yield ChatDelta(usage=step)
                 else:

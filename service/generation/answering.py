@@ -78,20 +78,15 @@ class _Run:
     model: str | None = None
     prompt_version: str | None = None
     usage: Usage = field(default_factory=lambda: Usage(0, 0, 0.0))
-    held: list[CitedSentence] = field(default_factory=list)
     verify_s: float = 0.0
 
     def refuse(self, reason: RefusalReason) -> None:
         self.refusal = Refusal(reason, _MESSAGES[reason])
 
-    def show(self, sentence: CitedSentence) -> list[SentenceEvent]:
-        """Events for a model's sentence, verified. Nothing is shown before the first sentence that cites something."""
-        self.held.append(sentence)
-        if not sentence.cites and not self.draft.sentences:
-            return []
+    def show(self, sentence: CitedSentence | None) -> list[SentenceEvent]:
+        """Events that a model's sentence brings, verified; with None, those that the end of the answer brings."""
         started = perf_counter()
-        events = [event for held in self.held if (event := self.draft.add(held)) is not None]
-        self.held.clear()
+        events = self.draft.close() if sentence is None else self.draft.add(sentence)
         self.verify_s += perf_counter() - started
         return events
 
@@ -172,7 +167,7 @@ class Answerer:
         reader = Reader()
         scorer = GroundingScorer(reader)
         passages = result.passages[: self._max_passages]
-        draft = Draft(reader, scorer, passages)
+        draft = Draft(reader, scorer, passages, question)
         return _Run(question, passages, old, result, draft, Extractor(reader, scorer))
 
     async def _write(self, run: _Run) -> AsyncGenerator[SentenceEvent, None]:
@@ -193,7 +188,8 @@ class Answerer:
         if failure is None:
             return
         if run.draft.sentences:
-            run.degraded = Degraded(ModelFailureReason.INTERRUPTED, DegradedMode.PARTIAL)
+            kept = failure if failure is ModelFailureReason.TRUNCATED else ModelFailureReason.INTERRUPTED
+            run.degraded = Degraded(kept, DegradedMode.PARTIAL)
             return
         run.degraded = Degraded(failure, DegradedMode.EXTRACTIVE)
         run.model = run.prompt_version = None
@@ -204,20 +200,21 @@ class Answerer:
         """A model's sentences, verified.
 
         Raises:
-            ModelFailure: it failed, said nothing, or cited none of the passages.
+            ModelFailure: it failed, said nothing, or nothing that one of the passages says.
         """
         run.model, run.prompt_version = model.name, self._prompt.version
         run.usage = Usage()
         messages = self._prompt.render(run.question, [passage.indexed for passage in run.passages], run.old)
         parser = CitationParser(len(run.passages))
         room = self._settings.max_output_tokens * _CHARACTERS_PER_TOKEN
-        received = 0
+        received, cut_off = 0, False
         stream = model.stream(
             messages, max_output_tokens=self._settings.max_output_tokens, temperature=self._settings.temperature
         )
         async with aclosing(stream) as deltas:
             async for delta in deltas:
                 run.usage = delta.usage or run.usage
+                cut_off = cut_off or delta.cut_off
                 received += len(delta.text.strip())
                 if received > room:
                     raise ModelFailure(ModelFailureReason.SERVER_ERROR, "the endpoint ignores the length it was given")
@@ -225,9 +222,15 @@ class Answerer:
                     yield event
                 if run.refusal is not None:
                     return
-        for event in self._shown(run, parser.close()):
+        for event in self._shown(run, parser.close(cut_off=cut_off)):
             yield event
-        if run.refusal is None and not run.draft.sentences:
+        if run.refusal is not None:
+            return
+        for event in run.show(None):
+            yield event
+        if cut_off:
+            raise ModelFailure(ModelFailureReason.TRUNCATED, "the answer is longer than it may be")
+        if not run.draft.sentences:
             reason = ModelFailureReason.UNCITED if received else ModelFailureReason.EMPTY
             raise ModelFailure(reason, "the model gave nothing that can be checked")
 

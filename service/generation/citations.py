@@ -6,16 +6,22 @@ Cutting text into units is left to `sentences`, finding the quoted span and judg
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from service.generation.facts import CODE_SPAN
-from service.generation.sentences import CITATION, Unit, UnitKind, next_unit
+from service.generation.sentences import CITATION, ITEM, Unit, UnitKind, next_unit
 
 NOT_IN_SOURCES = "NOT_IN_SOURCES"
 """What the prompt asks a model to say when the passages do not hold the answer."""
 
 _CUT_OFF = re.compile(r"[ \t]*\[\d{0,3}\Z")
 """A marker that the stream ended in."""
+_ENDED = re.compile(r"(?:[.!?\u2026\u3002][\"')\]*_`]*|[\]\u3011|]|`{3}|~{3})\Z")
+"""The end of a whole sentence, citation, table row or block."""
+_FENCES = re.compile(r"^[ \t>]*(?:`{3}|~{3})", re.MULTILINE)
+_BARE_MARKER = re.compile(r"(?:^|\n)[ \t]*(?:[-*+\u2022]|\d{1,3}[.)]?)?[ \t\n]*\Z")
+"""The number or bullet of an item that never came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +29,15 @@ class CitedSentence:
     """A complete sentence (or list item, or block with the sentence that introduces it), its markers taken out.
 
     `lead` is the white space before it; `cites` the numbers of shown passages, in order, each once;
-    `unknown` counts numbers of passages that were never shown, which are dropped.
+    `unknown` counts numbers of passages that were never shown, which are dropped. `inherited`: the markers stand at
+    the line that introduces its list, or at a later item of it.
     """
 
     text: str
     lead: str
     cites: tuple[int, ...]
     unknown: int = 0
+    inherited: bool = False
 
 
 class CitationParser:
@@ -44,15 +52,24 @@ class CitationParser:
         self._position = 0
         self._held: Unit | None = None
         self._held_from = 0
+        self._list = _ListCitations()
 
     def feed(self, piece: str) -> list[CitedSentence]:
         """Sentences that this piece completes."""
         self._text += piece.replace("\r", "")
-        return self._read(final=False)
+        return self._list.share(self._read(final=False))
 
-    def close(self) -> list[CitedSentence]:
-        """What is left, the stream being over."""
-        return self._read(final=True)
+    def close(self, *, cut_off: bool = False) -> list[CitedSentence]:
+        """What is left, the stream being over. `cut_off`: it ended in the middle, so that a last sentence without an
+        end is left out: half a sentence may say the opposite of the whole one.
+        """
+        if cut_off:
+            self._text = _BARE_MARKER.sub("", self._text).rstrip()
+        ended = _ENDED.search(self._text) and len(_FENCES.findall(self._text)) % 2 == 0
+        sentences = self._read(final=True)
+        if cut_off and not ended:
+            sentences = sentences[:-1]
+        return self._list.share(sentences) + self._list.close()
 
     def _read(self, *, final: bool) -> list[CitedSentence]:
         sentences: list[CitedSentence] = []
@@ -98,6 +115,48 @@ class CitationParser:
         sentences.append(CitedSentence(text, lead or (" " if lead_from else ""), known, unknown))
 
 
+class _ListCitations:
+    """Lets the items of a list share a citation: that of the line before it, else that of the next item with one.
+
+    Items without one wait for it, at most until their list ends. Whether it supports them is checked as ever.
+    """
+
+    def __init__(self) -> None:
+        self._intro: tuple[int, ...] = ()
+        self._waiting: list[CitedSentence] = []
+
+    def share(self, sentences: Sequence[CitedSentence]) -> list[CitedSentence]:
+        """The sentences that need not wait, in order."""
+        shared: list[CitedSentence] = []
+        for sentence in sentences:
+            if ITEM.match(sentence.text) is None:
+                shared += [*self.close(), sentence]
+                self._intro = sentence.cites if leads_in(sentence.text) else ()
+            elif sentence.cites or sentence.unknown:
+                shared += [_inheriting(waiting, sentence.cites) for waiting in self._waiting]
+                shared.append(sentence)
+                self._waiting.clear()
+            elif self._intro:
+                shared.append(_inheriting(sentence, self._intro))
+            else:
+                self._waiting.append(sentence)
+        return shared
+
+    def close(self) -> list[CitedSentence]:
+        """What waited in vain."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+
+def _inheriting(sentence: CitedSentence, cites: tuple[int, ...]) -> CitedSentence:
+    return replace(sentence, cites=cites, inherited=True) if cites else sentence
+
+
+def leads_in(text: str) -> bool:
+    """Whether a text, its citation markers taken out, introduces what follows it."""
+    return text.rstrip("*_ ").endswith(":")
+
+
 def split_citations(text: str) -> tuple[str, list[int]]:
     """The text without its citation markers, and their numbers. What looks like one inside code stays code."""
     numbers: list[int] = []
@@ -133,7 +192,7 @@ def _numbers(marker: str) -> list[int]:
 
 
 def _may_grow(body: str, unit: Unit) -> bool:
-    """Whether a following unit could belong to this one: a list or block to its lead-in, a row to its table.
+    """Whether a following unit could belong to this one: a table or block to its lead-in, a row to its table.
 
     A cited sentence is complete; one without citation may still be the lead-in of a cited block.
     """
@@ -143,7 +202,7 @@ def _may_grow(body: str, unit: Unit) -> bool:
 
 
 def _leads_in(body: str) -> bool:
-    return split_citations(body)[0].rstrip("*_ ").endswith(":")
+    return leads_in(split_citations(body)[0])
 
 
 def _belongs(held_body: str, held: Unit, body: str, unit: Unit) -> bool:
@@ -151,4 +210,4 @@ def _belongs(held_body: str, held: Unit, body: str, unit: Unit) -> bool:
         return unit.kind is UnitKind.ROW or split_citations(body)[0] == ""
     if held.kind is UnitKind.HEADING or unit.kind is UnitKind.CODE:
         return True
-    return _leads_in(held_body) and unit.kind in (UnitKind.ITEM, UnitKind.ROW)
+    return _leads_in(held_body) and unit.kind is UnitKind.ROW

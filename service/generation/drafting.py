@@ -16,10 +16,11 @@ from service.generation.answers import (
     Support,
     SupportLabel,
 )
+from service.generation.attribution import Attributor, Judged
 from service.generation.citations import CitedSentence, with_citations
 from service.generation.evidence import Evidence, Reader
 from service.generation.fallback import Extract
-from service.generation.grounding import GroundingScorer, summarise
+from service.generation.grounding import GroundingScorer, OwnCitations, summarise
 from service.retrieval.results import Passage
 
 VERBATIM = Support(SupportLabel.SUPPORTED, 1.0, ("verbatim",))
@@ -27,14 +28,19 @@ VERBATIM = Support(SupportLabel.SUPPORTED, 1.0, ("verbatim",))
 
 
 class Draft:
-    """Sentences shown so far. One citation number per exact span: the same span keeps its number."""
+    """Sentences shown so far. One citation number per exact span: the same span keeps its number.
 
-    def __init__(self, reader: Reader, scorer: GroundingScorer, passages: Sequence[Passage]) -> None:
-        self._scorer = scorer
+    Nothing is shown before the first sentence that rests on a passage: a model that names and says nothing of the
+    sources leaves no draft.
+    """
+
+    def __init__(self, reader: Reader, scorer: GroundingScorer, passages: Sequence[Passage], question: str) -> None:
         self._passages = passages
         self._evidence = [Evidence.of(reader, passage.indexed) for passage in passages]
+        self._attributor = Attributor(reader, scorer, self._evidence, question)
         self._numbers: dict[tuple[ChunkId, Span], int] = {}
-        self._useful: list[tuple[int, int]] = []
+        self._own: list[OwnCitations] = []
+        self._held: list[Judged] = []
         self._text = ""
         self._last_index: int | None = None
         self.sentences: list[AnsweredSentence] = []
@@ -45,23 +51,37 @@ class Draft:
         """The answer so far, with its citation markers."""
         return self._text
 
-    def add(self, sentence: CitedSentence) -> SentenceEvent | None:
-        """A model's sentence with its verdict and exact spans; None if it only repeats an earlier one."""
-        if any(sentence.text == known.text for known in self.sentences):
-            return None
-        cited = [self._evidence[number - 1] for number in sentence.cites]
-        checked = self._scorer.check(sentence.text, cited)
-        numbers = []
-        for at, window in checked.windows:
-            index = sentence.cites[at] - 1
-            numbers.append(self._cite(index, self._evidence[index].span(window)))
-        for at, number in enumerate(sentence.cites):
-            whole = self._evidence[number - 1].whole()
-            if whole is not None and all(at != known for known, _ in checked.windows):
-                # nothing in the passage says it; the reader still sees what the model pointed at
-                numbers.append(self._cite(number - 1, self._evidence[number - 1].span(whole)))
-        self._useful.append((len(checked.useful), len(sentence.cites)))
-        return self._show(sentence.text, tuple(dict.fromkeys(numbers)), checked.support, sentence.lead)
+    def add(self, sentence: CitedSentence) -> list[SentenceEvent]:
+        """What a model's sentence brings to light: itself with its verdict and exact spans, and those that waited.
+
+        A line that introduces something waits for that; a repeated sentence brings nothing.
+        """
+        known = {shown.text for shown in self.sentences} | {judged.text for judged in self._held}
+        if sentence.text in known:
+            return []
+        judged = self._attributor.judge(sentence)
+        self._held.append(judged)
+        return [] if judged.introduces else self._release()
+
+    def close(self) -> list[SentenceEvent]:
+        """What still waited, no more sentence being to come."""
+        return self._release()
+
+    def _release(self) -> list[SentenceEvent]:
+        if not self.sentences and not any(judged.sources for judged in self._held):
+            return []
+        held, self._held = self._held, []
+        following: Judged | None = None
+        for at in reversed(range(len(held))):
+            if held[at].introduces and following is not None:
+                held[at] = self._attributor.introducing(held[at], following)
+            following = held[at]
+        return [self._show_judged(judged) for judged in held]
+
+    def _show_judged(self, judged: Judged) -> SentenceEvent:
+        numbers = [self._cite(index, self._evidence[index].span(window)) for index, window in judged.sources]
+        self._own.append(judged.own)
+        return self._show(judged.text, tuple(dict.fromkeys(numbers)), judged.support, judged.lead)
 
     def add_extract(self, extract: Extract) -> SentenceEvent:
         """A sentence of the sources, which supports itself."""
@@ -69,12 +89,12 @@ class Draft:
         number = self._cite(extract.index, Span(offset + extract.start, offset + extract.end))
         lead = " " if not extract.block and extract.index == self._last_index else "\n\n"
         self._last_index = extract.index
-        self._useful.append((1, 1))
+        self._own.append(OwnCitations(given=1, useful=1, sufficient=True))
         return self._show(extract.text, (number,), VERBATIM, lead)
 
     def grounding(self) -> Grounding:
         """The verdict on the sentences so far."""
-        return summarise(self.sentences, self._useful)
+        return summarise(self.sentences, self._own)
 
     def _cite(self, index: int, span: Span) -> int:
         passage = self._passages[index].indexed

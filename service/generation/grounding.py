@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 
 from service.generation.answers import AnsweredSentence, Grounding, GroundingLabel, Support, SupportLabel
 from service.generation.evidence import Evidence, EvidenceUnit, Reader, Reading, Window
@@ -47,6 +48,19 @@ class CheckedSentence:
     support: Support
     windows: tuple[tuple[int, Window], ...] = ()
     useful: frozenset[int] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCitations:
+    """What the writer's own citations of one sentence are worth, whatever was found for it afterwards.
+
+    `given` counts them, those of passages that were never shown included; `useful` those that alone support at least
+    part of the sentence. `sufficient`: together they support all of it; None for a sentence that needs no citation.
+    """
+
+    given: int
+    useful: int
+    sufficient: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +110,22 @@ class GroundingScorer:
         window = evidence.best_window(claim)
         return self._overlap(claim, window.units, [evidence]) if window else 0.0
 
+    def alignment(self, sentence: str, evidence: Evidence) -> tuple[float, float]:
+        """Share of the sentence's content stems in the passage's best window, and share that stands there in order.
+
+        Titles don't count. A sentence of facts alone is wholly there if the window states them.
+        """
+        window = evidence.best_window(self._reader.read(sentence))
+        if window is None:
+            return 0.0, 0.0
+        stems = self._reader.stems(sentence)
+        if not stems:
+            return 1.0, 1.0
+        said = self._reader.stems(" ".join(unit.text for unit in window.units))
+        words = frozenset().union(*(unit.words for unit in window.units))
+        in_order = sum(block.size for block in SequenceMatcher(None, stems, said, autojunk=False).get_matching_blocks())
+        return len(frozenset(stems) & words) / len(frozenset(stems)), in_order / len(stems)
+
     def _overlap(self, claim: Reading, units: Sequence[EvidenceUnit], cited: Sequence[Evidence]) -> float:
         if not claim.stems:
             return 1.0 if claim.facts and units else 0.0
@@ -113,17 +143,20 @@ def window_states(window: Window, fact: Fact) -> bool:
     return any(unit.facts.states(fact) for unit in window.units)
 
 
-def summarise(sentences: Sequence[AnsweredSentence], useful: Sequence[tuple[int, int]]) -> Grounding:
-    """The verdict on a whole answer. `useful` holds, per sentence, (citations that support it, citations it has).
+def summarise(sentences: Sequence[AnsweredSentence], own: Sequence[OwnCitations]) -> Grounding:
+    """The verdict on a whole answer, from its sentences as shown and, per sentence, the writer's own citations.
 
-    Precision and recall of citations as in "Enabling Large Language Models to Generate Text with Citations"
-    (Gao et al., 2023): citations that support, and sentences wholly supported by what they cite.
+    Label, score and `unsupported_sentences` are about what is shown. Precision and recall are about the writer, as in
+    "Enabling Large Language Models to Generate Text with Citations" (Gao et al., 2023): of the citations it gave, the
+    share that supports; of the sentences that need one, the share wholly supported by what it cited. A citation found
+    for it afterwards raises neither.
     """
     total = len(sentences)
     labels = [sentence.support.label for sentence in sentences]
     supported = labels.count(SupportLabel.SUPPORTED)
     unsupported = labels.count(SupportLabel.UNSUPPORTED) + labels.count(SupportLabel.CONTRADICTED)
-    good, given = sum(pair[0] for pair in useful), sum(pair[1] for pair in useful)
+    useful, given = sum(each.useful for each in own), sum(each.given for each in own)
+    needing = [each.sufficient for each in own if each.sufficient is not None]
     if total and supported == total:
         label = GroundingLabel.GROUNDED
     else:
@@ -132,8 +165,8 @@ def summarise(sentences: Sequence[AnsweredSentence], useful: Sequence[tuple[int,
         label=label,
         score=round(sum(sentence.support.score for sentence in sentences) / total, 4) if total else 0.0,
         unsupported_sentences=unsupported,
-        citation_precision=round(good / given, 4) if given else 0.0,
-        citation_recall=round(supported / total, 4) if total else 0.0,
+        citation_precision=round(useful / given, 4) if given else 0.0,
+        citation_recall=round(sum(needing) / len(needing), 4) if needing else 0.0,
         method=METHOD,
     )
 

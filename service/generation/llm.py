@@ -26,10 +26,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ChatDelta:
-    """A piece of the answer. The last one may carry the usage and no text."""
+    """A piece of the answer. The last ones may carry the usage and no text.
+
+    `cut_off`: the endpoint stopped here because it reached `max_output_tokens`, not because the answer was complete.
+    """
 
     text: str = ""
     usage: Usage | None = None
+    cut_off: bool = False
 
 
 class ChatModel(Protocol):

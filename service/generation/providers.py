@@ -69,7 +69,7 @@ class OpenAIChatModel:
             async with await self._open(body) as chunks:
                 async for chunk in chunks:
                     delta = _delta(chunk)
-                    if delta.text or delta.usage:
+                    if delta.text or delta.usage or delta.cut_off:
                         yield delta
         except self._errors.OpenAIError as error:
             raise self._failure(error) from error
@@ -130,9 +130,8 @@ def _delta(chunk: ChatCompletionChunk) -> ChatDelta:
     # endpoints send chunks without choices, choices without delta and null content; all are just silence
     choices = chunk.choices or []
     text = (choices[0].delta.content or "") if choices and choices[0].delta else ""
-    if chunk.usage is None:
-        return ChatDelta(text)
-    return ChatDelta(text, Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens))
+    usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens) if chunk.usage is not None else None
+    return ChatDelta(text, usage, cut_off=bool(choices) and choices[0].finish_reason == "length")
 
 
 def _retry_after_s(header: str | None) -> float | None:

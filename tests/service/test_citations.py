@@ -64,6 +64,56 @@ def test_a_code_block_stays_whole_with_its_lead_in_and_its_citation() -> None:
     ]
 
 
+def inherited(answer: str) -> list[tuple[str, tuple[int, ...], bool]]:
+    return [(sentence.text, sentence.cites, sentence.inherited) for sentence in read(answer)]
+
+
+def test_items_take_the_citation_of_the_line_before_their_list() -> None:
+    assert inherited("Do this [2]:\n\n1. Drain it.\n2. Restart it [3].\n\nDone.") == [
+        ("Do this:", (2,), False),
+        ("1. Drain it.", (2,), True),
+        ("2. Restart it.", (3,), False),
+        ("Done.", (), False),
+    ]
+
+
+def test_items_take_the_citation_of_the_next_item_with_one() -> None:
+    assert inherited("Do this:\n- Drain it\n- Restart it [3]\n- Wait") == [
+        ("Do this:", (), False),
+        ("- Drain it", (3,), True),
+        ("- Restart it", (3,), False),
+        ("- Wait", (), False),
+    ]
+
+
+def test_no_citation_crosses_the_end_of_a_list() -> None:
+    assert inherited("- Drain it\n- Wait\n\nThen go home [1].\n\n- Rest") == [
+        ("- Drain it", (), False),
+        ("- Wait", (), False),
+        ("Then go home.", (1,), False),
+        ("- Rest", (), False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        ("Drain it [1]. Never restart", ["Drain it."]),
+        ("Drain it [1]. Wait.", ["Drain it.", "Wait."]),
+        ("Drain it [1]. Wait [2", ["Drain it."]),
+        ("- Drain it [1]\n- Wait\n- Restart a", ["- Drain it", "- Wait"]),
+        ("1. Drain it [1]\n2.", ["1. Drain it"]),
+        ("Drain it [1].\n- ", ["Drain it."]),
+        ("Wait [1].\n\n```sh\nls.\n", ["Wait."]),
+        ("Wait [1].\n\n```sh\nls\n```", ["Wait.", "```sh\nls\n```"]),
+        ("Drain", []),
+    ],
+)
+def test_half_a_sentence_is_left_out(answer: str, kept: list[str]) -> None:
+    parser = CitationParser(3)
+    assert [sentence.text for sentence in parser.feed(answer) + parser.close(cut_off=True)] == kept
+
+
 def test_a_table_stays_whole() -> None:
     assert texts("| a | b |\n|---|---|\n| 1 | 2 |\n[1]\n\nDone [2].") == [
         ("| a | b |\n|---|---|\n| 1 | 2 |", (1,)),

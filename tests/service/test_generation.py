@@ -142,8 +142,8 @@ def test_a_model_that_finds_no_answer_refuses() -> None:
         (ScriptedModel([["The drain", FAILURE]]), ModelFailureReason.SERVER_ERROR),
         (saying(), ModelFailureReason.EMPTY),
         (saying(" ", "\n"), ModelFailureReason.EMPTY),
-        (saying("The drain waits 120 seconds."), ModelFailureReason.UNCITED),
-        (saying("The drain waits 120 seconds [8]."), ModelFailureReason.UNCITED),
+        (saying("Turn the rack off and on again."), ModelFailureReason.UNCITED),
+        (saying("Turn the rack off and on again [8]."), ModelFailureReason.UNCITED),
         (saying("lorem " * 1000), ModelFailureReason.SERVER_ERROR),
     ],
 )

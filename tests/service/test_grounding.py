@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.generation.answers import AnsweredSentence, GroundingLabel, Support, SupportLabel
 from service.generation.evidence import Evidence, Reader
 from service.generation.facts import FactText, facts_of
-from service.generation.grounding import GroundingScorer, summarise
+from service.generation.grounding import GroundingScorer, OwnCitations, summarise
 from tests.service.generation_parts import BACKUPS, CODES, PREFIX, RESTART, indexed
 
 EVIDENCE = "\n\n".join((RESTART, CODES, BACKUPS))
@@ -136,11 +136,16 @@ def test_the_quote_is_the_shortest_stretch_that_says_it() -> None:
     assert (PREFIX + RESTART)[span.start : span.end] == "The drain waits 120 seconds for open requests."
 
 
-def test_the_verdict_on_an_answer_counts_sentences_and_citations() -> None:
+def test_the_verdict_on_an_answer_counts_sentences_and_the_writers_own_citations() -> None:
     good = AnsweredSentence("a", (1,), Support(SupportLabel.SUPPORTED, 0.9))
     bad = AnsweredSentence("b", (2,), Support(SupportLabel.UNSUPPORTED, 0.1))
-    whole = summarise([good, bad], [(1, 1), (0, 1)])
+    cited, wrong, uncited = OwnCitations(1, 1, True), OwnCitations(1, 0, False), OwnCitations(0, 0, False)
+    whole = summarise([good, bad], [cited, wrong])
     assert (whole.label, whole.unsupported_sentences) == (GroundingLabel.PARTIAL, 1)
     assert (whole.citation_precision, whole.citation_recall, whole.score) == (0.5, 0.5, 0.5)
-    assert summarise([good], [(1, 1)]).label is GroundingLabel.GROUNDED
-    assert summarise([bad], [(0, 1)]).label is GroundingLabel.UNGROUNDED
+    assert summarise([good], [cited]).label is GroundingLabel.GROUNDED
+    assert summarise([bad], [wrong]).label is GroundingLabel.UNGROUNDED
+
+    found_afterwards = summarise([good, good, good], [cited, uncited, OwnCitations(0, 0, None)])
+    assert found_afterwards.label is GroundingLabel.GROUNDED
+    assert (found_afterwards.citation_precision, found_afterwards.citation_recall) == (1.0, 0.5)

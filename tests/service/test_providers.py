@@ -150,6 +150,23 @@ def test_a_stream_is_read_with_its_usage(endpoint: Endpoint) -> None:
     assert endpoint.keys == ["Bearer k"]
 
 
+@pytest.mark.parametrize(("finish", "cut_off"), [("stop", False), ("length", True), (None, False)])
+def test_a_stream_that_ends_at_the_limit_says_so(endpoint: Endpoint, finish: str | None, cut_off: bool) -> None:
+    last = json.loads(line()[len("data: ") :])
+    last["choices"][0]["finish_reason"] = finish
+    endpoint.replies = [streaming(line("Hel"), f"data: {json.dumps(last)}\n\n", "data: [DONE]\n\n")]
+
+    async def run() -> list[bool]:
+        model = OpenAIChatModel(settings_for(endpoint))
+        try:
+            stream = resilient(model, QUICK).stream(MESSAGES, max_output_tokens=2, temperature=0.0)
+            return [delta.cut_off async for delta in stream]
+        finally:
+            await model.close()
+
+    assert any(asyncio.run(asyncio.wait_for(run(), 20))) is cut_off
+
+
 def test_an_endpoint_without_stream_options_is_asked_again_without(endpoint: Endpoint) -> None:
     def picky(body: dict[str, object]) -> Response:
         if "stream_options" in body:

@@ -27,6 +27,7 @@ const DEGRADED = {
   model_empty_answer: "the language model answered nothing",
   model_uncited_answer: "the language model cited no source",
   model_interrupted: "the language model broke off",
+  model_output_limit: "the answer grew longer than the limit",
 };
 const FACTS = {
   numbers: "a number", dates: "a date", versions: "a version", identifiers: "a name or code",

@@ -1,0 +1,139 @@
+"""What a model's sentence rests on: its own citations if they support it, else the passage shown that clearly does.
+
+The verdicts are `grounding`'s. Numbering citations and showing sentences are left to `drafting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from service.generation.answers import Support, SupportLabel
+from service.generation.citations import CitedSentence, leads_in
+from service.generation.evidence import Evidence, Reader, Window
+from service.generation.facts import facts_of
+from service.generation.grounding import CheckedSentence, GroundingScorer, OwnCitations
+
+ADDED = "citation:added"
+"""The model named no passage, or one that tells only half; this service found the one that was added."""
+CORRECTED = "citation:corrected"
+"""The passages that the model named say nothing of it; this service found the one that does, and shows that one."""
+INHERITED = "citation:inherited"
+"""The citation stands at another place of the same list."""
+CONNECTIVE = "connective"
+"""The sentence says nothing of its own; verdict and citations are those of what it introduces."""
+
+_LEAST_TERMS = 3
+"""Content words and facts below which a sentence may be found in a passage by chance."""
+_CLOSE = 0.75
+"""Share of a sentence's content words that one short stretch must hold, titles not counted, to be its source."""
+_IN_ORDER = 0.6
+"""Share of a sentence's content words that must stand there in the same order."""
+_MARGIN = 0.1
+"""How much better than the next the passage must hold the sentence..."""
+_NEARLY_VERBATIM = 0.9
+"""... unless it says nearly these words: of several passages that say them each is a source, and the best is taken."""
+_STOCK = (
+    "follow following step steps below here these this order way how to do please note first instructions procedure"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A sentence with its verdict. `sources` are (index of the passage, window to quote), each passage once.
+
+    `own` says what the citations that the model gave itself are worth. `introduces`: a line that ends in a colon and
+    states no fact, which may take its verdict from what follows.
+    """
+
+    text: str
+    lead: str
+    support: Support
+    sources: tuple[tuple[int, Window], ...]
+    own: OwnCitations
+    introduces: bool
+
+
+class Attributor:
+    """Judges the sentences of one answer against the passages that it was written from."""
+
+    def __init__(self, reader: Reader, scorer: GroundingScorer, evidence: Sequence[Evidence], question: str) -> None:
+        self._reader = reader
+        self._scorer = scorer
+        self._evidence = evidence
+        self._given = frozenset(reader.stems(f"{question} {_STOCK}"))
+
+    def judge(self, sentence: CitedSentence) -> Judged:
+        """The verdict, with the sources to show."""
+        cited = [number - 1 for number in sentence.cites]
+        checked = self._check(sentence.text, cited)
+        own = OwnCitations(
+            given=len(cited) + sentence.unknown,
+            useful=len(checked.useful),
+            sufficient=checked.support.label is SupportLabel.SUPPORTED,
+        )
+        notes = (INHERITED,) if sentence.inherited else ()
+        # what a cited passage contradicts is not excused by another that agrees
+        if checked.support.label not in (SupportLabel.SUPPORTED, SupportLabel.CONTRADICTED):
+            kept = cited if checked.support.label is SupportLabel.PARTIAL else []
+            found = self._find(sentence.text, kept, frozenset(cited))
+            if found is not None:
+                notes = (ADDED if kept or not own.given else CORRECTED,)
+                cited, checked = [*kept, found[0]], found[1]
+        support = replace(checked.support, checks=(*notes, *checked.support.checks))
+        introduces = support.label is not SupportLabel.SUPPORTED and self._may_introduce(sentence.text)
+        return Judged(sentence.text, sentence.lead, support, self._sources(cited, checked), own, introduces)
+
+    def introducing(self, line: Judged, following: Judged) -> Judged:
+        """A line that introduces `following`, with its verdict, if it adds no word to the question and its evidence."""
+        said = set(self._given)
+        for index, window in following.sources:
+            said |= self._evidence[index].about.union(*(unit.words for unit in window.units))
+        if not frozenset(self._reader.stems(line.text)) <= said:
+            return line
+        support = replace(following.support, checks=(CONNECTIVE,))
+        return replace(line, support=support, sources=following.sources, own=replace(line.own, sufficient=None))
+
+    def _check(self, text: str, cited: Sequence[int]) -> CheckedSentence:
+        return self._scorer.check(text, [self._evidence[index] for index in cited])
+
+    def _may_introduce(self, text: str) -> bool:
+        return leads_in(text) and not facts_of(text) and not self._reader.read(text).denied
+
+    def _find(self, text: str, kept: Sequence[int], refused: frozenset[int]) -> tuple[int, CheckedSentence] | None:
+        """The passage that supports the sentence, alone or with the `kept` ones; None if none clearly does.
+
+        None too where any passage shown contradicts the sentence: then which of them holds is not for us to say.
+        """
+        claim = self._reader.read(text)
+        if len(claim.stems) + len(claim.facts) < _LEAST_TERMS:
+            return None
+        rated: list[tuple[float, int, CheckedSentence]] = []
+        for index, evidence in enumerate(self._evidence):
+            alone = self._check(text, [index])
+            if alone.support.label is SupportLabel.CONTRADICTED:
+                return None
+            if index in refused:
+                continue
+            checked = self._check(text, [*kept, index]) if kept else alone
+            if checked.support.label is not SupportLabel.SUPPORTED:
+                continue
+            held, ordered = self._scorer.alignment(text, evidence)
+            if kept or (held >= _CLOSE and ordered >= _IN_ORDER):
+                rated.append((held, index, checked))
+        rated.sort(key=lambda entry: (-entry[0], entry[1]))
+        if not rated:
+            return None
+        best = rated[0]
+        if len(rated) > 1 and best[0] < _NEARLY_VERBATIM and best[0] - rated[1][0] < _MARGIN:
+            return None
+        return best[1], best[2]
+
+    def _sources(self, cited: Sequence[int], checked: CheckedSentence) -> tuple[tuple[int, Window], ...]:
+        """What to quote of each cited passage: its best window; all of it where nothing in it says the sentence."""
+        windows = {cited[at]: window for at, window in checked.windows}
+        for index in cited:
+            whole = self._evidence[index].whole()
+            if index not in windows and whole is not None:
+                windows[index] = whole  # the reader still sees what the model pointed at
+        return tuple(windows.items())
