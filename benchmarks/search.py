@@ -20,11 +20,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection
 from itertools import chain
 from pathlib import Path
 from typing import Any
-
-import httpx
+from urllib.parse import urlencode, urlsplit
 
 from benchmarks.corpora import SCOPE, bulk_documents, running_api, sample_documents
 from ingestion.chunking import Chunker
@@ -88,11 +90,11 @@ def measure(settings: Settings, address: str, count: int) -> dict[str, list[floa
     (folder,) = (settings.data_dir / "index").iterdir()
     shard = qdrant_edge.EdgeShard.load(str(folder))
     taken: dict[str, list[float]] = {"http": [], "embed": [], "qdrant": []}
-    with httpx.Client(base_url=address) as client:
+    with closing(HTTPConnection(urlsplit(address).netloc)) as connection:
         for number, query in enumerate(queries(count + WARM_UP)):
             request = _hybrid(qdrant_edge, embedder.embed_query(query), sparse.encode_query(query))
             ways: dict[str, Callable[[], Any]] = {
-                "http": lambda query=query: client.get("/v1/search", params={"q": query}).raise_for_status().content,
+                "http": lambda query=query: _search(connection, query),
                 "embed": lambda query=query: embedder.embed_query(query),
                 "qdrant": lambda request=request: shard.query(request),
             }
@@ -103,6 +105,14 @@ def measure(settings: Settings, address: str, count: int) -> dict[str, list[floa
                     taken[name].append((time.perf_counter() - started) * 1e3)
     shard.close()
     return taken
+
+
+def _search(connection: HTTPConnection, query: str) -> bytes:
+    connection.request("GET", f"/v1/search?{urlencode({'q': query})}")
+    response = connection.getresponse()
+    body = response.read()
+    assert response.status == HTTPStatus.OK, body
+    return body
 
 
 def _hybrid(q: Any, dense: Any, lexical: Any) -> Any:

@@ -58,6 +58,9 @@ def _application(lifespan: Lifespan, settings: ServiceSettings) -> FastAPI:
         version=version("plumbline"),
         description=DESCRIPTION,
         lifespan=lifespan,
+        # FastAPI's own pages load their scripts from other hosts: docs/api.md and /openapi.json serve closed networks.
+        docs_url=None,
+        redoc_url=None,
         separate_input_output_schemas=False,
     )
     for routes in (search, context, answers, documents, jobs, health):

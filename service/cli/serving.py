@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -36,13 +36,15 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = None,
 ) -> None:
     """Serve the HTTP API and the web page until interrupted."""
+    import uvloop
+
     with reported():
         loaded = settings()
         given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
         loaded = loaded.model_copy(update={"server": loaded.server.model_copy(update=given)})
         _check_door(loaded)
         with _bound(loaded.server.host, loaded.server.port) as listener:
-            asyncio.run(_serve(loaded, listener))
+            uvloop.run(_serve(loaded, listener))
 
 
 @app.command()
@@ -118,6 +120,9 @@ async def _serve(loaded: ServiceSettings, listener: socket.socket) -> None:
 
     err().print("loading the model …")
     async with open_runtime(loaded) as runtime:
+        # The libraries and models stay for good: the garbage collector need not look through them again and again.
+        gc.collect()
+        gc.freeze()
         config = uvicorn.Config(
             app_for(runtime), log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_S, server_header=False
         )
@@ -133,7 +138,7 @@ def _announce(runtime: Runtime, listener: socket.socket) -> None:
         f"\nPlumbline {version_of('plumbline')} is ready: [bold]http://{shown}:{port}/[/bold]", highlight=False
     )
     console.print(f"  search   curl -s{key} 'http://{shown}:{port}/v1/search?q=…'", highlight=False, soft_wrap=True)
-    console.print(f"  API      http://{shown}:{port}/docs", highlight=False)
+    console.print(f"  API      http://{shown}:{port}/openapi.json", highlight=False)
     if not runtime.settings.llm.base_url and not runtime.settings.llm.api_key:
         console.print(
             "  answers  are extracted from the documents; PLUMBLINE_LLM__BASE_URL names a model to write them",
