@@ -96,7 +96,7 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
         door = Door(keys, settings.server.host)
         await asyncio.to_thread(door.check_start)
         jobs = await _enter(stack, open_jobs(settings, corpus))
-        await asyncio.to_thread(corpus.embed_query, WARM_UP)
+        await asyncio.to_thread(corpus.embedder.embed_query, WARM_UP)
         yield Runtime(
             settings=settings,
             corpus=corpus,

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from ingestion.corpus.catalog import Catalog
@@ -21,9 +19,9 @@ from ingestion.corpus.filters import Filter, check
 from ingestion.corpus.index import open_engine
 from ingestion.corpus.index.engine import IndexEngine, IndexQuery, Legs
 from ingestion.corpus.lock import exclusive
-from ingestion.corpus.records import ChunkId, Document, DocumentId, Hit, IndexedChunk
+from ingestion.corpus.records import ChunkId, Document, DocumentId, IndexedChunk
 from ingestion.corpus.scope import Scope
-from ingestion.corpus.sparse import SparseEncoder, SparseVector
+from ingestion.corpus.sparse import SparseEncoder
 from ingestion.corpus.versions import Generation, generation_name
 from ingestion.corpus.writer import CorpusWriter
 from ingestion.errors import BackendUnavailable, ConfigurationError
@@ -42,14 +40,6 @@ class Selection:
 
 
 EVERYTHING = Selection()
-
-
-@dataclass(frozen=True, slots=True)
-class QueryVectors:
-    """A query in both halves of the vector space; `dense` is `(dim,) float32`, L2-normalised."""
-
-    dense: NDArray[np.float32]
-    sparse: SparseVector
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,57 +65,35 @@ class Corpus:
         self._index = parts.index
         self._catalog = CatalogReader(parts.database)
 
-    def embed_query(self, text: str) -> QueryVectors:
-        """Both halves of a query."""
-        return QueryVectors(self.embedder.embed_query(text), self.sparse.encode_query(text))
+    def search(self, scope: Scope, query: IndexQuery) -> Legs:
+        """Ranked ids per leg. They may name chunks that are no longer live: `get_chunks` leaves those out.
 
-    def search_legs(
-        self, scope: Scope, dense: NDArray[np.float32] | None, sparse: SparseVector | None, query: IndexQuery
-    ) -> Legs:
-        """Ranked ids per leg. They may name chunks that are no longer live: `get_chunks` leaves those out."""
-        self._check(scope, Selection(query.collections, query.filter))
-        return self._index.search(
-            scope,
-            IndexQuery(dense, sparse, limit=query.limit, collections=query.collections, filter=query.filter),
-        )
-
-    def search(
-        self, scope: Scope, vectors: QueryVectors, selection: Selection = EVERYTHING, *, limit: int = 50
-    ) -> tuple[Hit, ...]:
-        """The union of both legs, `limit` hits each, live chunks only, with their raw scores; in no order."""
-        self._check(scope, selection)
-        legs = self._index.search(
-            scope,
-            IndexQuery(
-                vectors.dense, vectors.sparse, limit=limit, collections=selection.collections, filter=selection.filter
-            ),
-        )
-        dense = {hit.id: hit.score for hit in legs.dense}
-        sparse = {hit.id: hit.score for hit in legs.sparse}
-        passages = self._catalog.get_chunks(scope, dense.keys() | sparse.keys())
-        return tuple(Hit(passage, dense.get(id_), sparse.get(id_)) for id_, passage in passages.items())
-
-    def find_exact(
-        self, scope: Scope, needle: str, selection: Selection = EVERYTHING, *, limit: int = 100
-    ) -> tuple[Hit, ...]:
-        """Live chunks that contain `needle`, as SQL `LIKE '%needle%'` would find them, case-insensitively."""
-        self._check(scope, selection)
-        query = IndexQuery(limit=limit, collections=selection.collections, filter=selection.filter)
-        ids = self._index.find_exact(scope, needle, query)
-        passages = self._catalog.get_chunks(scope, ids)
-        return tuple(Hit(passages[id_], exact=True) for id_ in ids if id_ in passages)
+        Raises: InvalidRequest for a filter over metadata that no document has; BackendUnavailable.
+        """
+        self._check(scope, query.filter)
+        return self._index.search(scope, query)
 
     def find_exact_ids(
         self, scope: Scope, needle: str, selection: Selection = EVERYTHING, *, limit: int = 100
     ) -> tuple[ChunkId, ...]:
-        """The ids that `find_exact` reads; they may name chunks that are no longer live."""
-        self._check(scope, selection)
+        """Chunks that contain `needle`, as SQL `LIKE '%needle%'` would find them, case-insensitively; as in `search`,
+        some may no longer be live.
+        """
+        self._check(scope, selection.filter)
         query = IndexQuery(limit=limit, collections=selection.collections, filter=selection.filter)
         return self._index.find_exact(scope, needle, query)
 
+    def find_exact(
+        self, scope: Scope, needle: str, selection: Selection = EVERYTHING, *, limit: int = 100
+    ) -> tuple[IndexedChunk, ...]:
+        """The live ones of those chunks, in a stable order."""
+        ids = self.find_exact_ids(scope, needle, selection, limit=limit)
+        chunks = self._catalog.get_chunks(scope, ids)
+        return tuple(chunks[id_] for id_ in ids if id_ in chunks)
+
     def count(self, scope: Scope, selection: Selection = EVERYTHING) -> int:
         """Number of chunks in the selection."""
-        self._check(scope, selection)
+        self._check(scope, selection.filter)
         return self._index.count(scope, IndexQuery(collections=selection.collections, filter=selection.filter))
 
     def get_document(self, scope: Scope, document: DocumentId, collection: str | None = None) -> Document:
@@ -168,9 +136,9 @@ class Corpus:
                 states[name] = error.detail
         return states
 
-    def _check(self, scope: Scope, selection: Selection) -> None:
-        if selection.filter is not None:
-            check(selection.filter, self._catalog.metadata_keys(scope))
+    def _check(self, scope: Scope, filter_: Filter | None) -> None:
+        if filter_ is not None:
+            check(filter_, self._catalog.metadata_keys(scope))
 
 
 @contextmanager

@@ -211,16 +211,3 @@ class IndexedChunk:
     id: ChunkId
     chunk: Chunk
     document: Document
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A chunk found by a search, with the raw score of each leg that found it.
-
-    `dense` is the cosine in [-1, 1]; `sparse` the BM25 score (>= 0). None: that leg did not return it.
-    """
-
-    passage: IndexedChunk
-    dense: float | None = None
-    sparse: float | None = None
-    exact: bool = False

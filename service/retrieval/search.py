@@ -107,11 +107,11 @@ class Searcher:
         # A page further down, or one of documents, needs more candidates to be filled.
         wanted = (query.offset + query.limit) * (_CHUNKS_PER_DOCUMENT if query.group_by_document else 1)
         selection = query.selection
-        legs = self._corpus.search_legs(
+        legs = self._corpus.search(
             scope,
-            dense,
-            sparse,
             IndexQuery(
+                dense,
+                sparse,
                 limit=max(self._settings.candidates, wanted),
                 collections=selection.collections,
                 filter=selection.filter,
@@ -122,7 +122,7 @@ class Searcher:
     def _holders(self, scope: Scope, needle: str, query: SearchQuery) -> list[ChunkId]:
         """Chunks that hold the needle; an identifier must stand alone, `GH-502` is not `GH-5021`."""
         hits = self._corpus.find_exact(scope, needle, query.selection, limit=NEEDLE_HITS)
-        return [hit.passage.id for hit in hits if stands_alone(needle, hit.passage.chunk.text)]
+        return [hit.id for hit in hits if stands_alone(needle, hit.chunk.text)]
 
     def _find_exact(self, scope: Scope, query: SearchQuery) -> Candidates:
         """Every chunk with the string, those first that the keyword leg ranks highest."""

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from ingestion.corpus.corpus import Selection, open_corpus
+from ingestion.corpus.corpus import open_corpus
 from ingestion.corpus.filters import parse
+from ingestion.corpus.index.engine import IndexQuery, Legs
 from ingestion.corpus.records import DocumentId
 from ingestion.errors import BackendUnavailable, InvalidRequest
 from ingestion.job_store import JobState
@@ -39,18 +40,25 @@ def test_documents_come_change_and_go(settings: Settings) -> None:
     with open_bench(settings) as bench:
         bench.ingest(markdown("restart", TEXT, metadata={"team": "platform"}), markdown("empty", " "))
         bench.ingest(markdown("restart", TEXT.replace("node-7", "node-8"), metadata={"team": "platform"}))
-        vectors = bench.corpus.embed_query("how do I drain a node")
-        only = Selection(filter=parse({"must": [{"key": "metadata.team", "in": ["platform"]}]}))
+        query = IndexQuery(
+            bench.corpus.embedder.embed_query("how do I drain a node"),
+            bench.corpus.sparse.encode_query("how do I drain a node"),
+            filter=parse({"must": [{"key": "metadata.team", "in": ["platform"]}]}),
+        )
+        legs = bench.corpus.search(SCOPE, query)
 
         assert bench.corpus.find_exact(SCOPE, "node-7") == ()
-        assert [hit.passage.document.id for hit in bench.corpus.search(SCOPE, vectors, only)] == ["restart"]
+        assert len(legs.dense) == len(legs.sparse) == 1
+        assert [chunk.document.id for chunk in bench.corpus.get_chunks(SCOPE, [legs.dense[0].id]).values()] == [
+            "restart"
+        ]
         with pytest.raises(InvalidRequest):
-            bench.corpus.search(SCOPE, vectors, Selection(filter=parse({"must": [{"key": "metadata.x", "in": ["y"]}]})))
+            bench.corpus.search(SCOPE, IndexQuery(filter=parse({"must": [{"key": "metadata.x", "in": ["y"]}]})))
         held = stored(bench.corpus)
     with open_bench(settings) as bench:
         assert stored(bench.corpus) == held
         bench.corpus.delete_document(SCOPE, DocumentId("restart"))
-        assert bench.corpus.search(SCOPE, vectors) == ()
+        assert bench.corpus.search(SCOPE, query) == Legs()
         assert set(bench.corpus.states().values()) == {"ok"}
 
 

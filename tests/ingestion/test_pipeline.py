@@ -27,7 +27,7 @@ def bench(tmp_path: Path, models_dir: Path) -> Iterator[Bench]:
 
 
 def _texts(bench: Bench, needle: str, scope: Scope = SCOPE) -> list[str]:
-    return [hit.passage.chunk.text for hit in bench.corpus.find_exact(scope, needle)]
+    return [hit.chunk.text for hit in bench.corpus.find_exact(scope, needle)]
 
 
 def test_a_document_is_created_then_unchanged_then_updated(bench: Bench) -> None:
@@ -134,7 +134,7 @@ def test_a_staged_version_is_invisible_and_swept(tmp_path: Path, models_dir: Pat
         (hit,) = bench.corpus.find_exact(SCOPE, "half written")
         bench.corpus.writer.stage(SCOPE, draft, "# Half\n\nhalf rewritten\n", ())
         bench.corpus.writer.add_chunks(
-            SCOPE, draft, [hit.passage.chunk], bench.corpus.embedder.embed_documents(["half rewritten"])
+            SCOPE, draft, [hit.chunk], bench.corpus.embedder.embed_documents(["half rewritten"])
         )
         assert len(bench.corpus.find_exact(SCOPE, "half written")) == 1
         assert stored(bench.corpus) != clean
@@ -179,7 +179,7 @@ def test_spans_of_stored_chunks_point_into_the_stored_text(bench: Bench) -> None
     hits = bench.corpus.find_exact(SCOPE, "a")
     assert hits
     for hit in hits:
-        assert hit.passage.chunk.span.of(content.text) == hit.passage.chunk.text
+        assert hit.chunk.span.of(content.text) == hit.chunk.text
     assert [entry.title for entry in content.outline] == ["Restart the gateway"]
 
 
