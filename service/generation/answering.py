@@ -167,7 +167,7 @@ class Answerer:
         reader = Reader()
         scorer = GroundingScorer(reader)
         passages = result.passages[: self._max_passages]
-        draft = Draft(reader, scorer, passages, question)
+        draft = Draft(reader, scorer, passages, question, old)
         return _Run(question, passages, old, result, draft, Extractor(reader, scorer))
 
     async def _write(self, run: _Run) -> AsyncGenerator[SentenceEvent, None]:

@@ -22,10 +22,13 @@ INHERITED = "citation:inherited"
 """The citation stands at another place of the same list."""
 CONNECTIVE = "connective"
 """The sentence says nothing of its own; verdict and citations are those of what it introduces."""
+SUPERSEDED = "source:superseded"
+"""All that says it are documents that were replaced, while current ones are shown: at most `partial`."""
+_SUPERSEDED_SCORE = 0.59
 
 _LEAST_TERMS = 3
 """Content words and facts below which a sentence may be found in a passage by chance."""
-_CLOSE = 0.75
+_CLOSE = 0.8
 """Share of a sentence's content words that one short stretch must hold, titles not counted, to be its source."""
 _IN_ORDER = 0.6
 """Share of a sentence's content words that must stand there in the same order."""
@@ -55,12 +58,23 @@ class Judged:
 
 
 class Attributor:
-    """Judges the sentences of one answer against the passages that it was written from."""
+    """Judges the sentences of one answer against the passages that it was written from.
 
-    def __init__(self, reader: Reader, scorer: GroundingScorer, evidence: Sequence[Evidence], question: str) -> None:
+    `old` holds the indexes of passages whose document was replaced.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        scorer: GroundingScorer,
+        evidence: Sequence[Evidence],
+        question: str,
+        old: frozenset[int] = frozenset(),
+    ) -> None:
         self._reader = reader
         self._scorer = scorer
         self._evidence = evidence
+        self._old = old if len(old) < len(evidence) else frozenset()
         self._given = frozenset(reader.stems(f"{question} {_STOCK}"))
 
     def judge(self, sentence: CitedSentence) -> Judged:
@@ -81,6 +95,8 @@ class Attributor:
                 notes = (ADDED if kept or not own.given else CORRECTED,)
                 cited, checked = [*kept, found[0]], found[1]
         support = replace(checked.support, checks=(*notes, *checked.support.checks))
+        if cited and self._old.issuperset(cited):
+            support = _outdated(support)
         introduces = support.label is not SupportLabel.SUPPORTED and self._may_introduce(sentence.text)
         return Judged(sentence.text, sentence.lead, support, self._sources(cited, checked), own, introduces)
 
@@ -137,3 +153,8 @@ class Attributor:
             if index not in windows and whole is not None:
                 windows[index] = whole  # the reader still sees what the model pointed at
         return tuple(windows.items())
+
+
+def _outdated(support: Support) -> Support:
+    label = SupportLabel.PARTIAL if support.label is SupportLabel.SUPPORTED else support.label
+    return Support(label, min(support.score, _SUPERSEDED_SCORE), (SUPERSEDED, *support.checks))

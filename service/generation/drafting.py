@@ -34,10 +34,17 @@ class Draft:
     sources leaves no draft.
     """
 
-    def __init__(self, reader: Reader, scorer: GroundingScorer, passages: Sequence[Passage], question: str) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        scorer: GroundingScorer,
+        passages: Sequence[Passage],
+        question: str,
+        old: frozenset[int] = frozenset(),
+    ) -> None:
         self._passages = passages
         self._evidence = [Evidence.of(reader, passage.indexed) for passage in passages]
-        self._attributor = Attributor(reader, scorer, self._evidence, question)
+        self._attributor = Attributor(reader, scorer, self._evidence, question, old)
         self._numbers: dict[tuple[ChunkId, Span], int] = {}
         self._own: list[OwnCitations] = []
         self._held: list[Judged] = []

@@ -90,7 +90,7 @@ def test_a_cited_answer_streams_verified_sentences_then_the_verdict() -> None:
     assert (answer.grounding.citation_precision, answer.grounding.citation_recall) == (1.0, 1.0)
     assert answer.text.startswith("The drain waits 120 seconds. [1] Restart with")
     assert (answer.model, answer.prompt_version, answer.usage) == ("scripted", ANSWER_PROMPT, Usage(100, 20))
-    assert answer.degraded is answer.refusal is None
+    assert (answer.degraded, answer.refusal) == (None, None)
     assert set(answer.timings_ms) == {"retrieve", "generate", "verify", "total"}
     assert_exact(answer, TEXTS)
 

@@ -93,6 +93,14 @@ def test_a_sentence_half_told_by_its_source_is_completed() -> None:
     assert [index for index, _ in judged.sources] == [0, 2]
 
 
+def test_what_only_a_replaced_document_says_is_at_most_partly_supported() -> None:
+    old = indexed("The drain waits 30 seconds on virtual machines.", name="old", metadata={"status": "superseded"})
+    for passages, label in (((old, indexed(BACKUPS)), SupportLabel.PARTIAL), ((old,), SupportLabel.SUPPORTED)):
+        (sentence,) = ask(saying("The drain waits 30 seconds [1]."), result=found(*passages)).sentences
+        assert sentence.support.label is label
+        assert ("source:superseded" in sentence.support.checks) is (label is SupportLabel.PARTIAL)
+
+
 @pytest.mark.parametrize("text", ["Have fun.", "It is done.", "Then restart."])
 def test_a_sentence_of_few_words_is_not_looked_for(text: str) -> None:
     assert judge(text).sources == ()
@@ -188,6 +196,18 @@ def test_passages_carry_their_dates_but_for_those_that_were_replaced() -> None:
     body = load_prompt().render("Q?", passages, frozenset({1}))[-1].content
     assert body.count('updated="2026-02-01"') == 1
     assert '<passage number="2" title="Gateway runbook" status="superseded">' in body
+
+
+def test_the_best_passage_stands_last_and_bears_its_number_where_an_answer_shall() -> None:
+    passages = [indexed(RESTART), indexed(CODES), indexed("The drain waits.")]
+    body = load_prompt().render("Q?", passages, frozenset({0}))[-1].content
+    assert re.findall(r'<passage number="(\d)"', body) == ["1", "3", "2"]
+    assert "The drain waits 120 seconds for open requests. [1]" in body
+    assert "before you restart it. The drain" in body
+    assert "within 2 minutes. [1]" in body
+    assert "1. Restart the gateway:\n\n   ```bash" in body
+    assert "   ```\n[1]\n\n2. Watch" in body
+    assert "headers |\n[2]\n" in body
 
 
 def test_an_earlier_prompt_still_renders_as_it_did() -> None:
