@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 HOST := 127.0.0.1
 PORT := 8000
-BENCHMARKS ?= $(sort $(wildcard benchmarks/*.py))
+BENCHMARKS ?= footprint ingestion search embedding
 
 # Python 3.11 by its own name, else a `python3` that is new enough; or say which: `make PYTHON=/path/to/python3.12 run`.
 PYTHON ?= $(shell for candidate in python3.11 python3; do \
@@ -72,8 +72,8 @@ docs: install ## rewrite the parts of docs/ that repeat the code
 	@$(BIN)/python docs/generate.py
 
 .PHONY: bench
-bench: install ## run every program in benchmarks/, or those in BENCHMARKS=
-	@set -e; for program in $(BENCHMARKS); do echo "== $$program"; $(BIN)/python "$$program"; done
+bench: install ## measure speed and memory, or run the programs of benchmarks/ named in BENCHMARKS=
+	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name; done
 
 .PHONY: clean
 clean: ## remove .venv, caches and build results; the ingested data in .plumbline/ stays
