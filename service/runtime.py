@@ -78,6 +78,7 @@ async def open_reading(settings: ServiceSettings) -> AsyncIterator[Reading]:
             settings.llm,
             max_passages=settings.retrieval.answer_passages,
             content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
+            embedder=corpus.embedder,
         )
         yield Reading(corpus, searcher, ContextBuilder(searcher, TokenCounter()), answerer)
 

@@ -14,6 +14,7 @@ from time import perf_counter
 
 import structlog
 
+from ingestion.corpus.embedding import Embedder
 from ingestion.corpus.records import Document, DocumentKey
 from ingestion.corpus.scope import Scope
 from ingestion.errors import NotFound
@@ -94,7 +95,8 @@ class _Run:
 class Answerer:
     """Answers questions from passages; with `model` None all are extracted. Safe for concurrent calls on one loop.
 
-    With `content_of`, documents that say at their top that they were replaced give way to current ones.
+    With `content_of`, documents that say at their top that they were replaced give way to current ones. With
+    `embedder`, what is extracted is chosen by meaning and not by words alone.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Answerer:
         *,
         max_passages: int = 6,
         content_of: ContentOf | None = None,
+        embedder: Embedder | None = None,
         prompt: Prompt | None = None,
     ) -> None:
         self._retrieve = retrieve
@@ -112,6 +115,7 @@ class Answerer:
         self._settings = settings
         self._max_passages = max_passages
         self._content_of = content_of
+        self._embedder = embedder
         self._prompt = prompt or load_prompt()
 
     async def answer(self, scope: Scope, query: AnswerQuery) -> AsyncGenerator[AnswerEvent, None]:
@@ -168,7 +172,7 @@ class Answerer:
         scorer = GroundingScorer(reader)
         passages = result.passages[: self._max_passages]
         draft = Draft(reader, scorer, passages, question, old)
-        return _Run(question, passages, old, result, draft, Extractor(reader, scorer))
+        return _Run(question, passages, old, result, draft, Extractor(reader, scorer, self._embedder))
 
     async def _write(self, run: _Run) -> AsyncGenerator[SentenceEvent, None]:
         if run.result.relevance.label is RelevanceLabel.NONE or not run.passages:

@@ -44,7 +44,8 @@ _LINE_PEEK = 8
 
 _ABBREVIATIONS = frozenset((
     "e.g", "i.e", "eg", "ie", "etc", "vs", "cf", "approx", "nr", "fig", "ca", "al", "dr", "mr", "mrs", "ms", "prof",
-    "inc", "ltd", "dept", "resp", "jan", "feb", "apr", "aug", "sep", "sept", "oct", "nov", "z.b", "d.h", "bzw", "usw",
+    "inc", "ltd", "dept", "ext", "tel", "resp", "jan", "feb", "apr", "aug", "sep", "sept", "oct", "nov", "z.b", "d.h",
+    "bzw", "usw",
 ))  # fmt: skip
 _STOPS = ".!?\u2026"
 _WIDE_STOPS = "\u3002\uff01\uff1f"

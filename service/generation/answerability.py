@@ -1,0 +1,170 @@
+"""Whether passages answer a question, and which stretches of them do: two models over words and meaning.
+
+Both were fitted by `python -m benchmarks.answerability --fit`, which prints the coefficients below, on the
+development questions over `sample_docs/` and on clapnq; docs/quality/answerability.md has the figures.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingestion.corpus.embedding import Embedder
+from service.generation.asking import Asked
+from service.generation.candidates import Candidate
+from service.generation.facts import FactKind
+from service.generation.sentences import UnitKind
+from service.retrieval.relevance import Logistic
+from service.retrieval.results import Passage
+
+EMBEDDED = 24
+"""Candidates compared by meaning, the best by words: short texts, some 3 ms each on a quiet core."""
+ABLATED = 4
+"""Unknown words of a question that are left out by turns, at the price of embedding a query each."""
+_TEXT_CHARS = 400
+_LEAD_CHARS = 150
+
+STRETCH: Mapping[str, float] = {
+    "meaning": 0.93, "own": 5.38, "context": 2.6, "passage": 2.42, "number": 1.63, "person": 0.44, "steps": 2.49,
+    "yes_no": 3.33, "whole": 0.61,
+}  # fmt: skip
+"""A stretch's score is the sum of weight x signal: log-odds against the others of the same question."""
+WORDS_ONLY: Mapping[str, float] = {
+    "own": 7.65, "context": 4.57, "passage": 3.31, "number": 1.85, "person": 1.22, "steps": 2.03, "yes_no": 3.48,
+    "whole": 0.43,
+}  # fmt: skip
+
+BY_MEANING = Logistic(-7.21, {"confidence": -0.01, "closest": 10.42, "alien": -37.41, "unnamed": -4.22})
+"""For cosines of the default embedder; those of another mean something else."""
+BY_WORDS = Logistic(0.1, {"confidence": 0.4, "unnamed": -4.4})
+LEAST_COVERAGE = 0.25
+"""Weighted share of the asked terms without which words alone are no ground for an answer; set by hand."""
+_CALIBRATED = frozenset({"ibm-granite/granite-embedding-30m-english"})
+ANSWERS = 0.42
+"""Probability from which the passages count as an answer."""
+
+_BACKGROUND = 0.35
+"""What a term of the rest of a question counts for one part of it; set by hand."""
+_COMMAND = re.compile(r"`[^`\n]+ [^`\n]+`")
+_ROLE = re.compile(
+    r"\b(?:lead|team|officer|manager|head of|primary|secondary|commander|agent|owner|desk|support|director|president"
+    r"|minister|nobody|anybody|everybody)\b",
+    re.IGNORECASE,
+)
+_MODAL = re.compile(r"\b(?:cannot|can|may|must|never|not|don't|only|allowed|always|yes|no|mandatory)\b", re.IGNORECASE)
+
+
+class Meaning:
+    """Cosines between a question and stretches of text."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self.calibrated = embedder.name.partition("@")[0] in _CALIBRATED
+
+    def cosines(self, questions: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
+        """`(questions, texts)` cosines. Blocking. Raises what the embedder raises."""
+        asked = np.stack([self._embedder.embed_query(question) for question in questions])
+        return np.asarray(asked @ self._embedder.embed_documents(texts).T, dtype=np.float32)
+
+
+def text_of(candidate: Candidate, passage: Passage) -> str:
+    """What is embedded of a candidate: the titles it stands under, what leads to it, and itself."""
+    titles = " > ".join((passage.indexed.document.title, *passage.indexed.chunk.heading_path))
+    lead = "" if candidate.whole or not candidate.lead else " ".join(candidate.lead.split())[:_LEAD_CHARS] + " "
+    return f"{titles}\n{lead}{' '.join(candidate.raw.split())[:_TEXT_CHARS]}"
+
+
+def weigh(asked: Asked, candidates: Sequence[Candidate]) -> dict[str, float]:
+    """Rarity of each asked term among the candidates, summing to 1; a term that none has weighs most."""
+    count = len(candidates)
+    found = {term: sum(term in candidate.words for candidate in candidates) for term in asked.stems}
+    rarity = {term: math.log(1 + (count + 1) / (found[term] + 0.5)) for term in sorted(found)}
+    total = sum(rarity.values()) or 1.0
+    return {term: value / total for term, value in rarity.items()}
+
+
+def focus(weights: Mapping[str, float], part: Asked) -> dict[str, float]:
+    """The weights for one of the questions in a question: what the others ask is background to it."""
+    raw = {term: weight * (1.0 if term in part.stems else _BACKGROUND) for term, weight in weights.items()}
+    total = sum(raw.values()) or 1.0
+    return {term: weight / total for term, weight in raw.items()}
+
+
+def stretch_signals(
+    asked: Asked, candidate: Candidate, weights: Mapping[str, float], passage: float
+) -> dict[str, float]:
+    """The signals by words; `passage` is its score by that of the best.
+
+    To these comes `meaning`: the cosine, in standard deviations from the mean of the candidates.
+    """
+    numbers = any(fact.kind in (FactKind.NUMBER, FactKind.DATE, FactKind.VERSION) for fact in candidate.facts)
+    step = candidate.kind in (UnitKind.CODE, UnitKind.ITEM) or _COMMAND.search(candidate.raw) is not None
+    return {
+        "own": covered(weights, candidate.words),
+        "context": covered(weights, candidate.context - candidate.words),
+        "passage": passage,
+        "number": float(asked.number and numbers),
+        "person": float(asked.person and _ROLE.search(candidate.raw) is not None),
+        "steps": float(asked.steps and step),
+        "yes_no": float(asked.yes_no and _MODAL.search(candidate.raw) is not None),
+        "whole": float(candidate.whole),
+    }
+
+
+def score(signals: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    return sum(weight * signals[name] for name, weight in weights.items())
+
+
+def answer_signals(
+    asked: Asked,
+    candidates: Sequence[Candidate],
+    weights: Mapping[str, float],
+    confidence: float,
+    cosines: NDArray[np.float32] | None,
+) -> dict[str, float]:
+    """The signals of a question.
+
+    confidence  log-odds of retrieval's confidence
+    coverage    weighted share of the asked terms that the passages hold
+    unnamed     whether a name in the question stands nowhere in them
+    closest     the best cosine of a stretch
+    alien       how much closer the question gets without a word that they don't have: a large gain means that this
+                word was what the question is about
+    """
+    known = known_stems(candidates)
+    signals = {
+        "confidence": _log_odds(confidence),
+        "coverage": covered(weights, known),
+        "unnamed": float(any(not name <= known for name in asked.names)),
+    }
+    if cosines is not None:
+        best = cosines.max(axis=1)
+        signals["closest"] = float(best[0])
+        signals["alien"] = max(0.0, float((best - best[0]).max()))
+    return signals
+
+
+def probability(signals: Mapping[str, float]) -> float:
+    """How likely the passages answer the question, by meaning where that is known."""
+    if "closest" in signals:
+        return BY_MEANING(signals)
+    return BY_WORDS(signals) if signals["coverage"] >= LEAST_COVERAGE else 0.0
+
+
+def known_stems(candidates: Sequence[Candidate]) -> frozenset[str]:
+    """All stems of the candidates and of what stands over them."""
+    return frozenset().union(*(candidate.words | candidate.context for candidate in candidates))
+
+
+def covered(weights: Mapping[str, float], held: frozenset[str]) -> float:
+    """The weighted share of the asked terms that are held."""
+    return sum(weight for term, weight in weights.items() if term in held)
+
+
+def _log_odds(p: float) -> float:
+    bounded = min(max(p, 1e-3), 1 - 1e-3)
+    return math.log(bounded / (1 - bounded))
