@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from service.generation.answers import Support, SupportLabel
 from service.generation.citations import CitedSentence, leads_in
 from service.generation.evidence import Evidence, Reader, Window
-from service.generation.facts import facts_of
+from service.generation.facts import FactKind, facts_of
 from service.generation.grounding import CheckedSentence, GroundingScorer, OwnCitations
 
 ADDED = "citation:added"
@@ -27,7 +27,7 @@ SUPERSEDED = "source:superseded"
 _SUPERSEDED_SCORE = 0.59
 
 _LEAST_TERMS = 3
-"""Content words and facts below which a sentence may be found in a passage by chance."""
+"""Content words and facts below which a sentence is looked for to the letter: words may be found by chance."""
 _CLOSE = 0.8
 """Share of a sentence's content words that one short stretch must hold, titles not counted, to be its source."""
 _IN_ORDER = 0.6
@@ -37,7 +37,8 @@ _MARGIN = 0.1
 _NEARLY_VERBATIM = 0.9
 """... unless it says nearly these words: of several passages that say them each is a source, and the best is taken."""
 _STOCK = (
-    "follow following step steps below here these this order way how to do please note first instructions procedure"
+    "follow following step steps below here these this order way how to do run use execute commands please note first "
+    "instructions procedure"
 )
 
 
@@ -80,7 +81,8 @@ class Attributor:
     def judge(self, sentence: CitedSentence) -> Judged:
         """The verdict, with the sources to show."""
         cited = [number - 1 for number in sentence.cites]
-        checked = self._check(sentence.text, cited)
+        said = self._said(sentence.text)
+        checked = self._check(said, cited)
         own = OwnCitations(
             given=len(cited) + sentence.unknown,
             useful=len(checked.useful),
@@ -90,7 +92,7 @@ class Attributor:
         # what a cited passage contradicts is not excused by another that agrees
         if checked.support.label not in (SupportLabel.SUPPORTED, SupportLabel.CONTRADICTED):
             kept = cited if checked.support.label is SupportLabel.PARTIAL else []
-            found = self._find(sentence.text, kept, frozenset(cited))
+            found = self._find(said, kept, frozenset(cited))
             if found is not None:
                 notes = (ADDED if kept or not own.given else CORRECTED,)
                 cited, checked = [*kept, found[0]], found[1]
@@ -113,6 +115,12 @@ class Attributor:
     def _check(self, text: str, cited: Sequence[int]) -> CheckedSentence:
         return self._scorer.check(text, [self._evidence[index] for index in cited])
 
+    def _said(self, text: str) -> str:
+        """The text without a line before its block that only says in the words of the question what the block is."""
+        line, _, block = text.partition("\n")
+        says_nothing = self._may_introduce(line) and frozenset(self._reader.stems(line)) <= self._given
+        return block.strip("\n") if says_nothing and block.strip() else text
+
     def _may_introduce(self, text: str) -> bool:
         return leads_in(text) and not facts_of(text) and not self._reader.read(text).denied
 
@@ -122,14 +130,14 @@ class Attributor:
         None too where any passage shown contradicts the sentence: then which of them holds is not for us to say.
         """
         claim = self._reader.read(text)
-        if len(claim.stems) + len(claim.facts) < _LEAST_TERMS:
-            return None
+        commands = any(fact.kind is FactKind.COMMAND for fact in claim.facts)
+        by_chance = len(claim.stems) + len(claim.facts) < _LEAST_TERMS and not commands
         rated: list[tuple[float, int, CheckedSentence]] = []
         for index, evidence in enumerate(self._evidence):
             alone = self._check(text, [index])
             if alone.support.label is SupportLabel.CONTRADICTED:
                 return None
-            if index in refused:
+            if index in refused or (by_chance and not evidence.has(text)):
                 continue
             checked = self._check(text, [*kept, index]) if kept else alone
             if checked.support.label is not SupportLabel.SUPPORTED:

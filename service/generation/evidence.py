@@ -26,6 +26,13 @@ _STOPWORDS = frozenset(_FUNCTION_WORDS.split())
 NEGATORS = frozenset({"not", "no", "never", "without", "cannot", "nor", "neither", "none", "nobody", "nothing"})
 _NEGATION_REACH = 3
 """Content words after a negator that it may speak about: "do not ever delete the pods" negates three."""
+_NEGATES = re.compile(rf"\b(?:{'|'.join(sorted(NEGATORS))}|avoid|forbidden|prohibited)\b|n['\u2019]t\b", re.IGNORECASE)
+_FORBIDS = re.compile(
+    r"^\W*(?:do not|don't|avoid)\b|\b(?:(?:must|should|may|shall) not|mustn't|shouldn't|never|what not|not to|forbidden"
+    r"|prohibited|not allowed)\b",
+    re.IGNORECASE,
+)
+"""A heading or lead-in under which the items of a list are what not to do."""
 _WINDOW_UNITS = 8
 """Longest run of sentences tried as a quote before the whole passage is; longer quotes are no longer exact."""
 
@@ -34,13 +41,15 @@ _WINDOW_UNITS = 8
 class Reading:
     """What a text says, as far as words tell: content stems, exact facts, and which stems are negated.
 
-    `denied` are the first content words after a negator, `maybe_denied` all within its reach.
+    `denied` are the first content words after a negator, `maybe_denied` all within its reach; `negates`: there is one,
+    or a word that advises against.
     """
 
     stems: frozenset[str]
     facts: frozenset[Fact]
     denied: frozenset[str]
     maybe_denied: frozenset[str]
+    negates: bool = False
 
 
 class Reader:
@@ -65,7 +74,7 @@ class Reader:
                 denied.add(words[index][0])
                 reach.update(stem for stem, _ in words[index : index + _NEGATION_REACH])
         stems = frozenset(stem for stem, _ in words)
-        return Reading(stems, facts_of(text), frozenset(denied), frozenset(reach))
+        return Reading(stems, facts_of(text), frozenset(denied), frozenset(reach), _NEGATES.search(text) is not None)
 
     def _words(self, text: str) -> list[tuple[str, bool]]:
         """Content stems in order, each with whether a negator stands right before it."""
@@ -90,9 +99,13 @@ class Reader:
 
 
 class EvidenceUnit:
-    """A sentence, list item, table row or line of code of a passage; its readings are made when first asked for."""
+    """A sentence, list item, table row or line of code of a passage; its readings are made when first asked for.
 
-    def __init__(self, reader: Reader, text: str, start: int, kind: UnitKind) -> None:
+    `forbidden`: it stands in a list of what not to do.
+    """
+
+    def __init__(self, reader: Reader, text: str, start: int, kind: UnitKind, *, forbidden: bool = False) -> None:
+        self.forbidden = forbidden
         self.text = text
         self.start = start
         self.end = start + len(text)
@@ -140,10 +153,19 @@ class Evidence:
 
     @cached_property
     def units(self) -> tuple[EvidenceUnit, ...]:
-        return tuple(
-            EvidenceUnit(self._reader, self.text[unit.start : unit.end], unit.start, unit.kind)
-            for unit in units_of(self.text, code_lines=True)
-        )
+        made: list[EvidenceUnit] = []
+        headed = len(self.titles) > 1 and _forbids(self.titles[-1])
+        introduced = False
+        for unit in units_of(self.text, code_lines=True):
+            text = self.text[unit.start : unit.end]
+            if unit.kind is UnitKind.HEADING:
+                headed, introduced = _forbids(text), False
+            elif unit.kind is UnitKind.PROSE:
+                introduced = text.rstrip("*_ ").endswith(":") and _forbids(text)
+            listed = unit.kind not in (UnitKind.HEADING, UnitKind.PROSE)
+            forbidden = listed and (headed or introduced)
+            made.append(EvidenceUnit(self._reader, text, unit.start, unit.kind, forbidden=forbidden))
+        return tuple(made)
 
     @cached_property
     def about(self) -> frozenset[str]:
@@ -152,6 +174,11 @@ class Evidence:
     @cached_property
     def facts(self) -> FactText:
         return FactText(self.text)
+
+    def has(self, sentence: str) -> bool:
+        """Whether one of the units reads just so, white space aside."""
+        flat = " ".join(sentence.split())
+        return any(" ".join(unit.text.split()) == flat for unit in self.units)
 
     def span(self, window: Window) -> Span:
         """Where the window lies in the document."""
@@ -191,3 +218,7 @@ class Evidence:
     def _window(self, first: int, last: int) -> Window:
         units = self.units[first : last + 1]
         return Window(units, units[0].start, units[-1].end)
+
+
+def _forbids(text: str) -> bool:
+    return _FORBIDS.search(text.replace("\u2019", "'")) is not None

@@ -27,6 +27,7 @@ MUTUAL_STATEMENT = 0.4
 RIVAL_MARGIN = 0.1
 """A unit that holds the sentence's facts may be so much worse in words than the best; beyond, they are borrowed."""
 UNCITED_SCORE = 0.0
+FORBIDDEN = "negation:listed as what not to do"
 
 _OPPOSITES = (
     ("enabl", "disabl"), ("start", "stop"), ("increas", "decreas"), ("alway", "never"), ("allow", "deni"),
@@ -98,8 +99,11 @@ class GroundingScorer:
             checks.append(f"conflict:{conflict.rival.value[:40]} not {conflict.fact.value[:40]}")
         if flipped:
             checks.append(f"negation:{flipped}")
+        forbidden = _forbidden(claim, units)
+        if forbidden:
+            checks.append(FORBIDDEN)
         checks.append(f"overlap:{overlap:.2f}")
-        contradicted = bool(flipped) or (conflict is not None and conflict.mutual)
+        contradicted = bool(flipped) or forbidden or (conflict is not None and conflict.mutual)
         support = _verdict(overlap, missing, contradicted, len(claim.facts), tuple(checks))
         useful = frozenset(index for index, window in windows if self._helps(claim, window, cited[index]))
         return CheckedSentence(support, tuple(windows), useful)
@@ -221,6 +225,17 @@ def _mutual(claim: Reading, unit: EvidenceUnit) -> bool:
     return not stems or len(claim.stems & stems) / len(stems) >= MUTUAL_STATEMENT
 
 
+def _forbidden(claim: Reading, units: Sequence[EvidenceUnit]) -> bool:
+    """Whether the sentence says without a negation what stands only in lists of what not to do."""
+    if claim.negates:
+        return False
+    shares = [
+        (len(claim.stems & unit.words) + sum(unit.facts.states(fact) for fact in claim.facts), unit) for unit in units
+    ]
+    best = max((share for share, _ in shares), default=0)
+    return best > 0 and all(unit.forbidden for share, unit in shares if share == best)
+
+
 def _excludes(one: Fact, other: Fact) -> bool:
     return one.kind is other.kind and one.shape == other.shape and one.kind is not FactKind.FLAG
 
@@ -232,6 +247,8 @@ def _flipped(claim: Reading, units: Sequence[EvidenceUnit]) -> str:
     close = max(units, key=lambda unit: len(claim.stems & unit.reading.stems))
     shared = claim.stems & close.reading.stems
     if len(shared) / len(claim.stems) < SAME_STATEMENT or not _mutual(claim, close):
+        return ""
+    if close.forbidden and claim.negates:
         return ""
     other = close.reading
     for word in sorted(claim.denied & shared):

@@ -101,6 +101,12 @@ def test_what_only_a_replaced_document_says_is_at_most_partly_supported() -> Non
         assert ("source:superseded" in sentence.support.checks) is (label is SupportLabel.PARTIAL)
 
 
+def test_a_sentence_of_few_words_is_found_to_the_letter() -> None:
+    passages = ("Hold both keys. Scans are kept.", BACKUPS)
+    assert judge("Scans are kept.", passages=passages).support.label is SupportLabel.SUPPORTED
+    assert judge("Scans were kept.", passages=passages).sources == ()
+
+
 @pytest.mark.parametrize("text", ["Have fun.", "It is done.", "Then restart."])
 def test_a_sentence_of_few_words_is_not_looked_for(text: str) -> None:
     assert judge(text).sources == ()
@@ -168,6 +174,17 @@ def test_a_line_that_says_something_of_its_own_is_judged_by_it(line: str) -> Non
     answer = ask(saying(f"{line}\n\n{STEPS} [1]"))
     assert "connective" not in answer.sentences[0].support.checks
     assert answer.sentences[0].support.label is not SupportLabel.SUPPORTED
+
+
+BLOCK = "```bash\nkubectl -n edge rollout restart deployment/gatehouse\n```"
+
+
+def test_a_block_is_found_by_its_commands_whatever_words_of_the_question_stand_before_it() -> None:
+    judged = judge(f"To restart the gateway, run the following command:\n\n{BLOCK}")
+    assert judged.support.label is SupportLabel.SUPPORTED
+    assert [index for index, _ in judged.sources] == [0]
+    assert judge(f"To restart the gateway, run:\n\n{BLOCK.replace('gatehouse', 'ledgerd')}").sources == ()
+    assert judge(f"To deliver fresh flowers to elephants tomorrow, run:\n\n{BLOCK}").sources == ()
 
 
 def test_a_line_that_introduces_nothing_is_unsupported() -> None:

@@ -103,6 +103,39 @@ def test_a_flipped_negation_is_a_contradiction(sentence: str) -> None:
     assert verdict(sentence).label is SupportLabel.CONTRADICTED
 
 
+RISKY = """## What you must not do
+
+- `FLUSHALL`. It logs out every shipper at once.
+- Raise `maxmemory` above 26 GB.
+
+## When replicas do not start
+
+- Restart the primary.
+"""
+
+
+@pytest.mark.parametrize(
+    ("sentence", "supported"),
+    [
+        ("1. `FLUSHALL`", False),
+        ("Raise `maxmemory` above 26 GB.", False),
+        ("Do not raise `maxmemory` above 26 GB.", True),
+        ("Never use `FLUSHALL`, it logs out every shipper at once.", True),
+        ("Restart the primary.", True),
+    ],
+)
+def test_what_a_list_forbids_is_no_advice(sentence: str, supported: bool) -> None:
+    support = verdict(sentence, RISKY)
+    assert (support.label is SupportLabel.SUPPORTED) is supported, support
+    assert ("negation:listed as what not to do" in support.checks) is not supported
+
+
+@pytest.mark.parametrize("lead", ["Never do this:", "You should not:", "Do not try to:"])
+def test_what_a_line_before_a_list_forbids_is_no_advice(lead: str) -> None:
+    assert verdict("Raise the quota.", f"{lead}\n\n- Raise the quota.\n").label is SupportLabel.CONTRADICTED
+    assert verdict("Raise the quota.", f"{lead}\n\nSo:\n\n- Raise the quota.\n").label is SupportLabel.SUPPORTED
+
+
 def test_a_flag_that_is_part_of_another_is_not_that_flag() -> None:
     text = FactText("git push --force-with-lease on 4.8.1 and api.tarnwell.example, /var/log/old")
     for absent in ("--force", "4.8", "tarnwell.example", "/var/log", "`git push --force`"):
