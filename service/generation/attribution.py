@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from service.generation.answers import Support, SupportLabel
 from service.generation.citations import CitedSentence, leads_in
-from service.generation.evidence import Evidence, Reader, Window
+from service.generation.evidence import Evidence, Reader, Reading, Window
 from service.generation.facts import FactKind, facts_of
 from service.generation.grounding import CheckedSentence, GroundingScorer, OwnCitations
 
@@ -143,7 +143,9 @@ class Attributor:
             if checked.support.label is not SupportLabel.SUPPORTED:
                 continue
             held, ordered = self._scorer.alignment(text, evidence)
-            if kept or (held >= _CLOSE and ordered >= _IN_ORDER):
+            if kept:  # told in two places, in whatever order: but told, not just half of it and a fitting fact
+                held, ordered = _held(claim, checked), 1.0
+            if held >= _CLOSE and ordered >= _IN_ORDER:
                 rated.append((held, index, checked))
         rated.sort(key=lambda entry: (-entry[0], entry[1]))
         if not rated:
@@ -161,6 +163,12 @@ class Attributor:
             if index not in windows and whole is not None:
                 windows[index] = whole  # the reader still sees what the model pointed at
         return tuple(windows.items())
+
+
+def _held(claim: Reading, checked: CheckedSentence) -> float:
+    """Share of the content words in the windows together, titles not counted."""
+    words = frozenset[str]().union(*(unit.words for _, window in checked.windows for unit in window.units))
+    return len(claim.stems & words) / len(claim.stems) if claim.stems else 1.0
 
 
 def _outdated(support: Support) -> Support:

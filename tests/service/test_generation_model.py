@@ -93,6 +93,14 @@ def test_a_sentence_half_told_by_its_source_is_completed() -> None:
     assert [index for index, _ in judged.sources] == [0, 2]
 
 
+def test_half_a_sentence_and_a_fitting_number_elsewhere_do_not_make_a_whole() -> None:
+    passages = ("Tarnwell gives notice of changes in working hours.", "Claims are paid within 15 working days.")
+    invented = "Tarnwell gives 15 working days of parental leave."
+    assert judge(invented, 1, passages=passages).support.label is not SupportLabel.SUPPORTED
+    assert judge(invented, 2, passages=passages).support.label is not SupportLabel.SUPPORTED
+    assert judge(invented, passages=passages).sources == ()
+
+
 def test_what_only_a_replaced_document_says_is_at_most_partly_supported() -> None:
     old = indexed("The drain waits 30 seconds on virtual machines.", name="old", metadata={"status": "superseded"})
     for passages, label in (((old, indexed(BACKUPS)), SupportLabel.PARTIAL), ((old,), SupportLabel.SUPPORTED)):
