@@ -233,7 +233,9 @@ def _forbidden(claim: Reading, units: Sequence[EvidenceUnit]) -> bool:
         (len(claim.stems & unit.words) + sum(unit.facts.states(fact) for fact in claim.facts), unit) for unit in units
     ]
     best = max((share for share, _ in shares), default=0)
-    return best > 0 and all(unit.forbidden for share, unit in shares if share == best)
+    if best < max(1, SAME_STATEMENT * (len(claim.stems) + len(claim.facts))):
+        return False
+    return all(unit.forbidden for share, unit in shares if share == best)
 
 
 def _excludes(one: Fact, other: Fact) -> bool:

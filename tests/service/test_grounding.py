@@ -130,6 +130,10 @@ def test_what_a_list_forbids_is_no_advice(sentence: str, supported: bool) -> Non
     assert ("negation:listed as what not to do" in support.checks) is not supported
 
 
+def test_what_a_list_forbids_does_not_contradict_what_only_shares_a_word_with_it() -> None:
+    assert verdict("Each shipper pays once a month, by direct debit.", RISKY).label is SupportLabel.UNSUPPORTED
+
+
 @pytest.mark.parametrize("lead", ["Never do this:", "You should not:", "Do not try to:"])
 def test_what_a_line_before_a_list_forbids_is_no_advice(lead: str) -> None:
     assert verdict("Raise the quota.", f"{lead}\n\n- Raise the quota.\n").label is SupportLabel.CONTRADICTED
