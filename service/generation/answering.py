@@ -39,7 +39,7 @@ from service.generation.fallback import Extractor
 from service.generation.freshness import OPENING_CHARS, outdated
 from service.generation.grounding import GroundingScorer
 from service.generation.llm import ChatModel, Usage
-from service.generation.prompts import Prompt, load_prompt
+from service.generation.prompts import load_prompt
 from service.retrieval.results import Passage, RelevanceLabel, SearchResult
 from service.settings import LLMSettings
 
@@ -108,7 +108,6 @@ class Answerer:
         max_passages: int = 6,
         content_of: ContentOf | None = None,
         embedder: Embedder | None = None,
-        prompt: Prompt | None = None,
     ) -> None:
         self._retrieve = retrieve
         self._model = model
@@ -116,7 +115,7 @@ class Answerer:
         self._max_passages = max_passages
         self._content_of = content_of
         self._embedder = embedder
-        self._prompt = prompt or load_prompt()
+        self._prompt = load_prompt()
 
     async def answer(self, scope: Scope, query: AnswerQuery) -> AsyncGenerator[AnswerEvent, None]:
         """Events of one answer: retrieval, verified sentences, grounding, done. Closing it ends the model's call too.

@@ -13,6 +13,7 @@ _ASKING_STEMS = frozenset(
     (
     "long", "many", "much", "often", "tell", "explain", "describ", "know", "find", "need", "want", "mean", "happen",
     "work", "get", "show", "give", "list", "someon", "somebodi", "thing", "way", "kind", "question", "answer", "mani",
+    "whose", "whom",
     )
 )  # fmt: skip
 """Stems that ask rather than name what is asked about."""
@@ -57,7 +58,7 @@ class Asked:
     @classmethod
     def of(cls, reader: Reader, question: str) -> Asked:
         stems = frozenset(reader.stems(re.sub(r"[`_./:=@#-]", " ", question)))
-        words = {word: frozenset(reader.stems(word)) for word in _WORD.findall(question)}
+        words = {word: frozenset(reader.stems(word.casefold())) for word in _WORD.findall(question)}
         return cls(
             text=question,
             stems=(stems - _ASKING_STEMS) or stems,
@@ -76,7 +77,7 @@ class Asked:
         asking = " ".join(sentence for sentence in sentences if sentence.endswith("?")) or self.text
         parts: list[str] = []
         for part in _BETWEEN.split(asking):
-            if parts and not (reader.stems(part) and reader.stems(parts[-1])):
+            if parts and not (_says_something(reader, part) and _says_something(reader, parts[-1])):
                 parts[-1] = f"{parts[-1]} and {part}"  # "and whose?" asks with the one before it
             else:
                 parts.append(part)
@@ -90,6 +91,10 @@ class Asked:
     def without(self, word: str) -> str:
         """The question with a word left out."""
         return " ".join(re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", " ", self.text).split()) or self.text
+
+
+def _says_something(reader: Reader, part: str) -> bool:
+    return not _ASKING_STEMS.issuperset(reader.stems(part))
 
 
 def _is_identifier(fact: Fact) -> bool:

@@ -62,51 +62,49 @@ def candidates_of(reader: Reader, index: int, passage: Passage) -> list[Candidat
     head: tuple[str, ...] = ()
     found: list[Candidate] = []
     groups = _groups(text)
+
+    def add(unit: Unit) -> Candidate:
+        raw = text[unit.start : unit.end]
+        context = about | frozenset(reader.stems(" ".join((lead, *head))))
+        words = EvidenceUnit(reader, raw, unit.start, unit.kind).words
+        place = (index, unit.kind, unit.start, unit.end)
+        found.append(Candidate(*place, raw, words, context, facts_of(raw), " ".join((lead, *head)).strip(), head))
+        return found[-1]
+
     for at, unit in enumerate(groups):
         raw = text[unit.start : unit.end]
         if unit.kind is UnitKind.ROW:
-            below = groups[at + 1] if at + 1 < len(groups) else None
-            if below is not None and _is_rule(text, below):
-                head = _cells(raw)
-            if not raw.startswith("|") and not (groups[at - 1 : at] and groups[at - 1].kind is UnitKind.ROW):
-                head = _cells(raw) if _names_columns(raw) else ()
-                if head:
-                    continue
-            if not _is_rule(text, unit) and (below is None or not _is_rule(text, below)):
-                found.append(_candidate(reader, index, unit, raw, about, lead=" ".join(head), head=head))
+            names = _head(text, groups, at)
+            head = head if names is None else names
+            if names is None and not _is_rule(text, unit):
+                add(unit)
             continue
         head = ()
-        if unit.kind is UnitKind.HEADING or _plain(raw) in named or _is_label(unit, raw):
+        titled = unit.kind is UnitKind.HEADING or _plain(raw) in named
+        opened = None if titled else _list_below(text, groups, at)
+        if titled or (opened is None and _is_label(unit, raw)):
             lead = raw.strip("#" + _EMPHASIS)
             continue
-        opened = _list_below(text, groups, at)
         if opened is not None:
-            whole = Unit(UnitKind.ITEM, unit.start, opened.end)
-            found.append(
-                replace(_candidate(reader, index, whole, text[whole.start : whole.end], about, lead=lead), whole=True)
-            )
+            whole = add(Unit(UnitKind.ITEM, unit.start, opened.end))
+            found[-1] = replace(whole, whole=True)
         if _opens(raw) or opened is not None:
             lead = raw.strip(_EMPHASIS)
         elif any(character.isalnum() for character in raw):
-            found.append(_candidate(reader, index, unit, raw, about, lead=lead))
+            add(unit)
             if unit.kind is UnitKind.PROSE:
                 lead = lead if lead.endswith("?") else ""
     return found
 
 
-def _candidate(
-    reader: Reader,
-    index: int,
-    unit: Unit,
-    raw: str,
-    about: frozenset[str],
-    *,
-    lead: str,
-    head: tuple[str, ...] = (),
-) -> Candidate:
-    evidence = EvidenceUnit(reader, raw, unit.start, unit.kind)
-    context = about | frozenset(reader.stems(lead))
-    return Candidate(index, unit.kind, unit.start, unit.end, raw, evidence.words, context, facts_of(raw), lead, head)
+def _head(text: str, groups: Sequence[Unit], at: int) -> tuple[str, ...] | None:
+    """The column names if this row is the head of a table, else None."""
+    raw = _of(text, groups[at])
+    below = groups[at + 1] if at + 1 < len(groups) else None
+    if below is not None and _is_rule(text, below):
+        return _cells(raw)
+    first = at == 0 or groups[at - 1].kind is not UnitKind.ROW
+    return _cells(raw) if first and not raw.startswith("|") and _names_columns(raw) else None
 
 
 def _groups(text: str) -> list[Unit]:

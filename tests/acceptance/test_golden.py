@@ -26,7 +26,7 @@ from tests.ingestion.corpora import SCOPE, Bench, open_bench, settings_for
 CASES = load_golden(REPO / "tests" / "golden" / "sample_docs.jsonl")
 ANSWERABLE = [case for case in CASES if not case.must_refuse]
 MORE = load_golden(REPO / "tests" / "golden" / "sample_docs_more.jsonl")
-LEAST_RIGHT, LEAST_REFUSED = 30, 36
+LEAST_RIGHT, LEAST_REFUSED = 36, 40
 UNANSWERABLE = [case for case in CASES if case.must_refuse]
 
 
@@ -38,6 +38,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory, models_dir: Path, sample_doc
         outcomes = bench.ingest(*read_files(files, Attributes(), max_bytes=50_000_000))
         assert [outcome for outcome in outcomes if outcome.code is not None] == []
         yield bench
+
+
+@pytest.fixture(scope="module")
+def answers(bench: Bench) -> dict[str, Answer]:
+    """The answers to all questions, with no model configured, by the case's id."""
+    return {case.id: _answer(bench, case.question) for case in (*CASES, *MORE)}
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +71,8 @@ def test_nothing_is_said_to_be_strong_where_there_is_no_answer(evaluation: Evalu
 
 
 @pytest.mark.parametrize("case", UNANSWERABLE, ids=lambda case: case.id)
-def test_the_unanswerable_is_refused_without_a_model(bench: Bench, case: GoldenCase) -> None:
-    answer = _answer(bench, case.question)
+def test_the_unanswerable_is_refused_without_a_model(answers: dict[str, Answer], case: GoldenCase) -> None:
+    answer = answers[case.id]
 
     assert not answer.answered
     assert answer.refusal is not None
@@ -74,8 +80,10 @@ def test_the_unanswerable_is_refused_without_a_model(bench: Bench, case: GoldenC
 
 
 @pytest.mark.parametrize("case", ANSWERABLE, ids=lambda case: case.id)
-def test_the_answerable_is_answered_from_a_right_document_without_a_model(bench: Bench, case: GoldenCase) -> None:
-    answer = _answer(bench, case.question)
+def test_the_answerable_is_answered_from_a_right_document_without_a_model(
+    answers: dict[str, Answer], case: GoldenCase
+) -> None:
+    answer = answers[case.id]
 
     assert answer.answered
     assert 1 <= len(answer.sentences) <= MAX_STRETCHES
@@ -84,10 +92,9 @@ def test_the_answerable_is_answered_from_a_right_document_without_a_model(bench:
     )
 
 
-def test_whatever_is_extracted_stands_so_in_its_source(bench: Bench) -> None:
+def test_whatever_is_extracted_stands_so_in_its_source(bench: Bench, answers: dict[str, Answer]) -> None:
     """Every citation quotes its document to the character, and no code block is cut."""
-    answers = [_answer(bench, case.question) for case in (*ANSWERABLE, *MORE)]
-    shown = [answer for answer in answers if answer.answered]
+    shown = [answer for answer in answers.values() if answer.answered]
     assert shown
 
     for answer in shown:
@@ -99,17 +106,19 @@ def test_whatever_is_extracted_stands_so_in_its_source(bench: Bench) -> None:
             assert citation.quote.count("```") % 2 == 0
         quotes = {citation.n: citation.quote for citation in answer.citations}
         for sentence in answer.sentences:
-            assert _words(sentence.text) <= _words(quotes[sentence.citations[0]]) | _column_names(sentence.text)
+            assert _words(sentence.text) <= _words(quotes[sentence.citations[0]]) + _column_names(sentence.text)
 
 
-def test_the_development_questions_do_not_get_worse(bench: Bench) -> None:
+def test_the_development_questions_do_not_get_worse(answers: dict[str, Answer]) -> None:
     """A little under what docs/quality/answerability.md says was measured."""
-    answers = {case.id: _answer(bench, case.question) for case in MORE}
     answerable = [case for case in MORE if not case.must_refuse]
     right = sum(
-        any(names_document(citation.document, name) for citation in answers[case.id].citations)
+        any(
+            names_document(citation.document, name)
+            for citation in answers[case.id].citations
+            for name in case.relevant_documents
+        )
         for case in answerable
-        for name in case.relevant_documents[:1]
     )
     refused = sum(not answers[case.id].answered for case in MORE if case.must_refuse)
 
