@@ -45,7 +45,6 @@ _WORKFLOW = "ingest_job"
 _APPLICATION_VERSION = "1"  # fixed, so that a new release takes up the jobs of the one before it
 _POLL_S = 0.05
 _QUEUE_POLL_S = 0.2  # each look into the queue is a database transaction beside the searches
-_IDLE_POLL_S = 60.0
 _ATTEMPTS = 3
 _STOP_S = 10
 
@@ -214,9 +213,6 @@ def _worker(settings: Settings, corpus: Corpus, store: JobStore) -> Iterator[Enq
                 "application_version": _APPLICATION_VERSION,
                 "executor_id": settings.worker_id,
                 "console_log_level": "WARNING",
-                # Of DBOS only workflows and the queue are used here: its other watchers need not wake up often.
-                "notification_listener_polling_interval_sec": _IDLE_POLL_S,
-                "scheduler_polling_interval_sec": _IDLE_POLL_S,
             }
         )
         stack.callback(DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=_STOP_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from ingestion.corpus.database import open_database
+from service.access.door import REMEMBERED_S
 from service.access.keys import Keys, NewKey
 from tests.acceptance.ui_parts import (
     CHROMIUM,
@@ -267,12 +269,21 @@ def test_files_are_added_and_a_bad_one_says_why(tab: Tab) -> None:
     assert "yak shed opens" in page.inner_text(".snippet >> nth=0")
 
 
+def _wait_until_shut(url: str) -> None:
+    """The service remembers for a second whom it let in without a key."""
+    deadline = time.monotonic() + 10 * REMEMBERED_S
+    while httpx.get(f"{url}/v1/documents").status_code != 401:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_a_key_is_asked_for_and_kept_in_the_tab_only(tab: Tab) -> None:
     engine = open_database(tab.site.settings)
     try:
         keys = Keys(engine)
         key, token = keys.create(NewKey("browser"))
         try:
+            _wait_until_shut(tab.site.url)
             page = tab.open("/?q=gateway&view=search")
             page.wait_for_selector("#key-form", state="visible")
             page.fill("#key", "pl_wrong")
