@@ -11,7 +11,7 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Engine, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Engine, Row, and_, bindparam, func, or_, select
 
 from ingestion.corpus import tables
 from ingestion.corpus.catalog import reader_patterns
@@ -72,6 +72,17 @@ class CatalogReader:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        # Built once: every search runs it, and building it anew costs as much as running it.
+        chunks, documents = tables.chunks.c, tables.documents.c
+        self._live_chunks = (
+            select(*_CHUNK_COLUMNS, *documents)
+            .join_from(
+                tables.chunks,
+                tables.documents,
+                and_(documents.key == chunks.document_key, documents.version == chunks.version),
+            )
+            .where(chunks.id.in_(bindparam("ids", expanding=True)), documents.tenant == bindparam("tenant"))
+        )
 
     def get_document(self, scope: Scope, document: DocumentId, collection: str | None = None) -> Document:
         """The document with that id. Raises: NotFound; Conflict if several collections hold that id."""
@@ -133,15 +144,11 @@ class CatalogReader:
         """Those of the chunks that belong to a live version within the scope."""
         if not ids:
             return {}
-        chunks, documents = tables.chunks.c, tables.documents.c
-        live = and_(documents.key == chunks.document_key, documents.version == chunks.version)
-        statement = (
-            select(*_CHUNK_COLUMNS, *documents)
-            .join_from(tables.chunks, tables.documents, live)
-            .where(chunks.id.in_(ids), _readable(scope))
-        )
+        statement = self._live_chunks
+        if (readers := _readers(scope)) is not None:
+            statement = statement.where(readers)
         with self._engine.connect() as connection:
-            rows = connection.execute(statement).all()
+            rows = connection.execute(statement, {"ids": list(ids), "tenant": scope.tenant}).all()
         parents: dict[str, Document] = {}
         found = {}
         for row in rows:
@@ -150,7 +157,7 @@ class CatalogReader:
             values = row[len(_CHUNK_COLUMNS) :]
             key = values[_DOCUMENT_KEY]
             if key not in parents:
-                parents[key] = _document(SimpleNamespace(**dict(zip(documents.keys(), values, strict=True))))
+                parents[key] = _document(SimpleNamespace(**dict(zip(tables.documents.c.keys(), values, strict=True))))
             found[ChunkId(id_)] = IndexedChunk(ChunkId(id_), _chunk(facts), parents[key])
         return found
 
@@ -189,12 +196,18 @@ def page_of(items: Sequence[T], limit: int, position: Any) -> Page[T]:
 
 
 def _readable(scope: Scope) -> ColumnElement[bool]:
-    documents = tables.documents.c
+    mine = tables.documents.c.tenant == scope.tenant
+    readers = _readers(scope)
+    return mine if readers is None else and_(mine, readers)
+
+
+def _readers(scope: Scope) -> ColumnElement[bool] | None:
+    """Whether one of the scope's labels may read the document; None if all of the tenant's may be read."""
     patterns = reader_patterns(scope)
-    mine = documents.tenant == scope.tenant
     if patterns is None:
-        return mine
-    return and_(mine, or_(*(documents.readers.contains(pattern, autoescape=True) for pattern in patterns)))
+        return None
+    readers = tables.documents.c.readers
+    return or_(*(readers.contains(pattern, autoescape=True) for pattern in patterns))
 
 
 def _document(row: Row[Any] | SimpleNamespace) -> Document:
