@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def resilient(model: ChatModel, policy: ResiliencePolicy) -> ChatModel:
     return Breaker(Deadline(retried, policy.total_timeout_s), policy.breaker_failures, policy.breaker_pause_s)
 
 
-class _Wrapper:
+class _Wrapper(ABC):
     """A chat model around another, with its name."""
 
     def __init__(self, inner: ChatModel) -> None:
@@ -93,8 +94,9 @@ class _Wrapper:
 
         return self._guard(call)
 
+    @abstractmethod
     def _guard(self, call: Callable[[], AsyncGenerator[ChatDelta, None]]) -> AsyncGenerator[ChatDelta, None]:
-        raise NotImplementedError
+        """The pieces of `call()`, or a ModelFailure in their place."""
 
 
 class FirstToken(_Wrapper):
