@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from service.generation.evidence import Reader
-from service.generation.facts import Fact, FactKind, facts_of
+from service.generation.facts import Fact, FactKind, facts_of, is_technical
 
 _ASKING_STEMS = frozenset(
     (
@@ -23,6 +23,7 @@ _BETWEEN = re.compile(rf"(?<=[?])\s+|,?\s+and\s+(?={_ASKS})|,\s+(?={_ASKS})", re
 _SENTENCE_END = re.compile(r"(?<=[.!])\s+(?=[A-Z])")
 _SHORTEST_NAME = 3
 """`OK` and `I` are no names."""
+_PUNCTUATION = ".,;:!?()[]\"'*`"
 _WORD = re.compile(r"[^\W\d_](?:[^\W_]|['\u2019-](?=[^\W_]))+")
 
 _NUMBER = re.compile(
@@ -58,7 +59,7 @@ class Asked:
     @classmethod
     def of(cls, reader: Reader, question: str) -> Asked:
         stems = frozenset(reader.stems(re.sub(r"[`_./:=@#-]", " ", question)))
-        words = {word: frozenset(reader.stems(word.casefold())) for word in _WORD.findall(question)}
+        words = {word: frozenset(reader.stems(word.casefold())) for word in _plain_words(question)}
         return cls(
             text=question,
             stems=(stems - _ASKING_STEMS) or stems,
@@ -91,6 +92,12 @@ class Asked:
     def without(self, word: str) -> str:
         """The question with a word left out."""
         return " ".join(re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", " ", self.text).split()) or self.text
+
+
+def _plain_words(question: str) -> list[str]:
+    """The words that are no part of a code, host or path: whether those exist is seen exactly, as identifiers."""
+    tokens = (token.strip(_PUNCTUATION) for token in question.split())
+    return [word for token in tokens if not is_technical(token) for word in _WORD.findall(token)]
 
 
 def _says_something(reader: Reader, part: str) -> bool:

@@ -96,10 +96,10 @@ def test_a_question_falls_into_parts_without_what_sets_the_scene() -> None:
 
 
 def test_without_a_word_a_question_reads_on() -> None:
-    asked = Asked.of(Reader(), "How do I scale the RabbitMQ cluster?")
+    asked = Asked.of(Reader(), "How do I scale the rabbit cluster after GH-5021?")
 
-    assert asked.unknown_words(frozenset({"scale", "cluster"}), 3) == ["RabbitMQ"]
-    assert asked.without("RabbitMQ") == "How do I scale the cluster?"
+    assert asked.unknown_words(frozenset({"scale", "cluster"}), 3) == ["rabbit"]
+    assert asked.without("rabbit") == "How do I scale the cluster after GH-5021?"
 
 
 BLOCKS = st.sampled_from(
