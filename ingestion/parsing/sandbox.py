@@ -32,11 +32,15 @@ class _Child(subprocess.Popen[bytes]):
     peak_bytes = 0
 
     def reap(self) -> int:
-        """Exit status, after waiting for the end."""
+        """Exit status, after waiting for the end; 0 if another part of this process has waited for it before."""
         if self.returncode is None:
-            _, status, usage = os.wait4(self.pid, 0)
-            self.returncode = os.waitstatus_to_exitcode(status)
-            self.peak_bytes = usage.ru_maxrss * 1024
+            try:
+                _, status, usage = os.wait4(self.pid, 0)
+            except ChildProcessError:
+                self.returncode = 0
+            else:
+                self.returncode = os.waitstatus_to_exitcode(status)
+                self.peak_bytes = usage.ru_maxrss * 1024
         return self.returncode
 
 
