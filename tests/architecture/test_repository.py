@@ -59,7 +59,9 @@ def test_a_trace_of_a_machine_is_caught(text: str) -> None:
     assert machine_traces(text)
 
 
-@pytest.mark.parametrize("text", ["docs/" + "work/a.md", "/var/work/x", "$HOME/root/x", "the PyPI page", "PLUMBLINE_ROOT/"])
+@pytest.mark.parametrize(
+    "text", ["docs/" + "work/a.md", "/var/work/x", "$HOME/root/x", "the PyPI page", "PLUMBLINE_ROOT/"]
+)
 def test_ordinary_text_passes(text: str) -> None:
     assert machine_traces(text) == []
 
