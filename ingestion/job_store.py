@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NewType
 
-from sqlalchemy import Engine, Row, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Engine, Row, and_, func, insert, select, update
 
 from ingestion.corpus import tables
 from ingestion.corpus.catalog_reader import Page, older_than, page_of
@@ -145,7 +145,8 @@ class JobStore:
                 .where(_of(scope, job), jobs.state.in_([JobState.QUEUED, JobState.RUNNING]))
                 .values(state=JobState.RUNNING, started_at=func.coalesce(jobs.started_at, datetime.now(UTC)))
             )
-        return self.get(scope, job).total
+        total: int = self._fact(scope, job, jobs.total)
+        return total
 
     def unfinished(self) -> list[tuple[TenantId, JobId]]:
         """Every job that is not over, oldest first, across tenants: for the worker alone."""
@@ -156,7 +157,12 @@ class JobStore:
 
     def submitted_at(self, scope: Scope, job: JobId) -> datetime:
         """When the job was submitted: what orders competing versions of a document. Raises: NotFound."""
-        return self.get(scope, job).created_at
+        submitted_at: datetime = self._fact(scope, job, tables.jobs.c.created_at)
+        return submitted_at
+
+    def is_over(self, scope: Scope, job: JobId) -> bool:
+        """Whether the job has ended, without reading its items. Raises: NotFound."""
+        return JobState(self._fact(scope, job, tables.jobs.c.state)).is_final
 
     def load(self, scope: Scope, job: JobId, positions: Sequence[int]) -> list[tuple[int, DocumentSource]]:
         """The documents at these positions that still wait, with their bytes."""
@@ -225,6 +231,13 @@ class JobStore:
     def is_cancelled(self, job: JobId) -> bool:
         with self._engine.connect() as connection:
             return connection.scalar(select(tables.jobs.c.state).where(tables.jobs.c.id == job)) == JobState.CANCELLED
+
+    def _fact(self, scope: Scope, job: JobId, column: ColumnElement[Any]) -> Any:
+        with self._engine.connect() as connection:
+            row = connection.execute(select(column).where(_of(scope, job))).one_or_none()
+        if row is None:
+            raise NotFound(f"no job {job!r}")
+        return row[0]
 
 
 def _of(scope: Scope, job: JobId) -> Any:

@@ -89,11 +89,9 @@ class Jobs:
     def wait(self, scope: Scope, job: JobId, timeout_s: float) -> Job:
         """The job when it is over, or as it stands after `timeout_s`. Raises: NotFound."""
         deadline = time.monotonic() + timeout_s
-        while True:
-            found = self._store.get(scope, job)
-            if found.state.is_final or time.monotonic() >= deadline:
-                return found
+        while not self._store.is_over(scope, job) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
+        return self._store.get(scope, job)
 
     def _unchanged(self, scope: Scope, sources: Sequence[DocumentSource]) -> set[int]:
         now = datetime.now(UTC)

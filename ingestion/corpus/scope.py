@@ -26,10 +26,6 @@ class Scope:
         """The values of a document's `readers` that admit this scope, or None if all do."""
         return None if self.labels is None else (PUBLIC_READER, *sorted(self.labels))
 
-    def may_read(self, labels: tuple[str, ...]) -> bool:
-        """Whether a document with these labels is visible."""
-        return self.labels is None or not labels or not self.labels.isdisjoint(labels)
-
 
 def readers_of(labels: tuple[str, ...]) -> tuple[str, ...]:
     """What the index stores for a document with these labels."""

@@ -75,9 +75,6 @@ MEDIA_TYPES: dict[str, Format] = {
     "text/prs.fallenstein.rst": Format.RST,
 }
 
-GENERIC_MEDIA_TYPES = frozenset({"application/octet-stream", "binary/octet-stream", "application/zip"})
-"""What browsers and tools send when they do not know better; the suffix decides then."""
-
 ZIP_BASED = frozenset({Format.DOCX, Format.PPTX, Format.XLSX, Format.ODT, Format.EPUB})
 BINARY_FORMATS = ZIP_BASED | {Format.PDF, Format.MSG}
 

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import INTERNAL, Fault, respond
+from service.errors import RequestTooLarge
 from service.ledger.metrics import HTTP_REQUESTS, HTTP_SECONDS, Metrics
 
 log = structlog.get_logger(__name__)
@@ -84,7 +85,7 @@ class Exchange:
         return self._declared.isdecimal() and int(self._declared[:20]) > self._limit
 
     def too_large(self) -> Fault:
-        return Fault("request_too_large", f"a request to this address may have at most {self._limit} bytes")
+        return Fault(RequestTooLarge.code, f"a request to this address may have at most {self._limit} bytes")
 
     async def answer(self, fault: Fault) -> None:
         await respond(fault, self.request_id)(self.scope, self._receive, self.send)

@@ -22,6 +22,7 @@ _REGISTRY_HOST = re.compile(
 # Documents of an imaginary company may name its machines' folders.
 _FICTION = "sample_docs/"
 
+WORK = "/{}/".format("work")  # spelt apart: a search for paths of one machine should find none here
 HEAVY = ("torch", "transformers", "sentence_transformers", "openai", "unstructured", "qdrant_client", "qdrant_edge")
 
 
@@ -60,7 +61,7 @@ def test_a_trace_of_a_machine_is_caught(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["docs/" + "work/a.md", "/var/work/x", "$HOME/root/x", "the PyPI page", "PLUMBLINE_ROOT/"]
+    "text", [f"docs{WORK}a.md", f"/var{WORK}x", "$HOME/root/x", "the PyPI page", "PLUMBLINE_ROOT/"]
 )
 def test_ordinary_text_passes(text: str) -> None:
     assert machine_traces(text) == []

@@ -61,8 +61,6 @@ class GranitePack:
             raise ModelIntegrityError(f"{path} is not an HMSEMB01 pack")
         (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
         header: dict[str, Any] = json.loads(file.read(length))
-        self.architecture: Mapping[str, Any] = header["arch"]
-        self.meta: Mapping[str, Any] = header["meta"]
         self.tokenizer: bytes = file.read(header["tokenizer_len"])
         self._tensors = tuple(
             PackedTensor(t["name"], t["dtype"], tuple(t["shape"]), t["len"], t["group"]) for t in header["tensors"]

@@ -48,6 +48,11 @@ class Dialect(Protocol):
     def is_empty(self, path: str) -> Any: ...
 
 
+def vendor_filter(where: ScopedFilter) -> Any:
+    """What the engine takes: only a filter with a scope in it can become one."""
+    return where
+
+
 def reading(dialect: Dialect, scope: Scope, query: IndexQuery, *, needle: str | None = None) -> ScopedFilter:
     """What this scope may read and the query selects; with a needle, only chunks whose text contains it."""
     must = [_tenant(dialect, scope)]

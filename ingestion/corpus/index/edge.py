@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ingestion.corpus.filters import Number
-from ingestion.corpus.index.conditions import ScopedFilter, reading, writing
-from ingestion.corpus.index.engine import IndexHit, IndexPoint, IndexQuery, Legs, ranking
+from ingestion.corpus.index.conditions import ScopedFilter, reading, vendor_filter, writing
+from ingestion.corpus.index.engine import IndexPoint, IndexQuery, Legs, ranking
 from ingestion.corpus.index.payload import (
     DENSE,
     KEYWORD_INDEXES,
@@ -64,7 +64,7 @@ class EdgeIndex:
 
     def delete_version(self, scope: Scope, key: DocumentKey, version: VersionId) -> None:
         where = writing(self._dialect, scope, key, version)
-        self._update(self._q.UpdateOperation.delete_points_by_filter(_vendor(where)))
+        self._update(self._q.UpdateOperation.delete_points_by_filter(vendor_filter(where)))
 
     def search(self, scope: Scope, query: IndexQuery) -> Legs:
         where = reading(self._dialect, scope, query)
@@ -78,7 +78,7 @@ class EdgeIndex:
         if not requests:
             return Legs()
         with _translated():
-            ranked = [_hits(leg) for leg in self._shard.query_batch(self._q.QueryBatchRequest(requests))]
+            ranked = [ranking(leg) for leg in self._shard.query_batch(self._q.QueryBatchRequest(requests))]
         dense = ranked.pop(0) if query.dense is not None else ()
         return Legs(dense, tuple(hit for hit in (ranked[0] if ranked else ()) if hit.score > 0))
 
@@ -90,7 +90,7 @@ class EdgeIndex:
     def count(self, scope: Scope, query: IndexQuery | None = None) -> int:
         where = reading(self._dialect, scope, query or _EVERYTHING)
         with _translated():
-            return self._shard.count(self._q.CountRequest(exact=True, filter=_vendor(where)))
+            return self._shard.count(self._q.CountRequest(exact=True, filter=vendor_filter(where)))
 
     def scan(self, scope: Scope, *, batch: int = 256) -> Iterator[tuple[ChunkId, DocumentKey, VersionId]]:
         where = reading(self._dialect, scope, _EVERYTHING)
@@ -131,14 +131,14 @@ class EdgeIndex:
         self, where: ScopedFilter, limit: int, *, offset: Any = None, fields: list[str] | None = None
     ) -> tuple[list[qdrant_edge.Record], Any]:
         request = self._q.ScrollRequest(
-            offset=offset, limit=limit, filter=_vendor(where), with_payload=fields or False, with_vector=False
+            offset=offset, limit=limit, filter=vendor_filter(where), with_payload=fields or False, with_vector=False
         )
         with _translated():
             return self._shard.scroll(request)
 
     def _nearest(self, vector: Any, leg: str, where: ScopedFilter, limit: int) -> qdrant_edge.QueryRequest:
         query = self._q.Query.Nearest(vector, using=leg)
-        return self._q.QueryRequest(limit=limit, query=query, filter=_vendor(where))
+        return self._q.QueryRequest(limit=limit, query=query, filter=vendor_filter(where))
 
     def _point(self, scope: Scope, point: IndexPoint) -> qdrant_edge.Point:
         lexical = self._q.SparseVector(list(point.sparse.indices), list(point.sparse.values))
@@ -191,14 +191,6 @@ class _Translated:
 
 def _translated() -> _Translated:
     return _Translated(BackendUnavailable, "the embedded index failed")
-
-
-def _vendor(where: ScopedFilter) -> Any:
-    return where
-
-
-def _hits(points: Sequence[qdrant_edge.ScoredPoint]) -> tuple[IndexHit, ...]:
-    return ranking((str(point.id), point.score) for point in points)
 
 
 def _create(folder: Path, dimension: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,9 +60,9 @@ class Legs:
     sparse: tuple[IndexHit, ...] = ()
 
 
-def ranking(scored: Iterable[tuple[str, float]]) -> tuple[IndexHit, ...]:
-    """The hits, best first; equal scores in id order, on both engines."""
-    hits = [IndexHit(ChunkId(id_), score) for id_, score in scored]
+def ranking(points: Iterable[Any]) -> tuple[IndexHit, ...]:
+    """Either engine's scored points as hits, best first; equal scores in id order."""
+    hits = [IndexHit(ChunkId(str(point.id)), point.score) for point in points]
     return tuple(sorted(hits, key=lambda hit: (-hit.score, hit.id)))
 
 

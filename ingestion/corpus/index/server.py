@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ingestion.corpus.filters import Number
-from ingestion.corpus.index.conditions import ScopedFilter, reading, writing
-from ingestion.corpus.index.engine import IndexHit, IndexPoint, IndexQuery, Legs, ranking
+from ingestion.corpus.index.conditions import ScopedFilter, reading, vendor_filter, writing
+from ingestion.corpus.index.engine import IndexPoint, IndexQuery, Legs, ranking
 from ingestion.corpus.index.payload import (
     DENSE,
     KEYWORD_INDEXES,
@@ -72,7 +72,7 @@ class ServerIndex:
     def delete_version(self, scope: Scope, key: DocumentKey, version: VersionId) -> None:
         where = writing(self._dialect, scope, key, version)
         with self._translated:
-            self._client.delete(self._name, self._m.FilterSelector(filter=_vendor(where)), wait=True)
+            self._client.delete(self._name, self._m.FilterSelector(filter=vendor_filter(where)), wait=True)
 
     def search(self, scope: Scope, query: IndexQuery) -> Legs:
         where = reading(self._dialect, scope, query)
@@ -86,7 +86,7 @@ class ServerIndex:
         if not requests:
             return Legs()
         with self._translated:
-            ranked = [_hits(leg.points) for leg in self._client.query_batch_points(self._name, requests)]
+            ranked = [ranking(leg.points) for leg in self._client.query_batch_points(self._name, requests)]
         dense = ranked.pop(0) if query.dense is not None else ()
         return Legs(dense, tuple(hit for hit in (ranked[0] if ranked else ()) if hit.score > 0))
 
@@ -98,7 +98,7 @@ class ServerIndex:
     def count(self, scope: Scope, query: IndexQuery | None = None) -> int:
         where = reading(self._dialect, scope, query or _EVERYTHING)
         with self._translated:
-            return self._client.count(self._name, count_filter=_vendor(where), exact=True).count
+            return self._client.count(self._name, count_filter=vendor_filter(where), exact=True).count
 
     def scan(self, scope: Scope, *, batch: int = 256) -> Iterator[tuple[ChunkId, DocumentKey, VersionId]]:
         where = reading(self._dialect, scope, _EVERYTHING)
@@ -154,7 +154,7 @@ class ServerIndex:
     def _knows_substring(self) -> bool:
         probe = reading(ServerDialect(substring=True), Scope(TenantId("-")), _EVERYTHING, needle="-")
         try:
-            self._client.count(self._name, count_filter=_vendor(probe))
+            self._client.count(self._name, count_filter=vendor_filter(probe))
         except self._rpc_error as error:
             if _status(error) != "INVALID_ARGUMENT":
                 raise
@@ -171,12 +171,12 @@ class ServerIndex:
     ) -> tuple[list[models.Record], Any]:
         with self._translated:
             return self._client.scroll(
-                self._name, scroll_filter=_vendor(where), limit=limit, offset=offset, with_payload=fields or False
+                self._name, scroll_filter=vendor_filter(where), limit=limit, offset=offset, with_payload=fields or False
             )
 
     def _nearest(self, vector: Any, leg: str, where: ScopedFilter, limit: int) -> models.QueryRequest:
         params = self._m.SearchParams(hnsw_ef=_HNSW_EF) if leg == DENSE else None
-        return self._m.QueryRequest(query=vector, using=leg, filter=_vendor(where), limit=limit, params=params)
+        return self._m.QueryRequest(query=vector, using=leg, filter=vendor_filter(where), limit=limit, params=params)
 
     def _point(self, scope: Scope, point: IndexPoint) -> models.PointStruct:
         lexical = self._m.SparseVector(indices=list(point.sparse.indices), values=list(point.sparse.values))
@@ -252,11 +252,3 @@ def _status(error: Any) -> str:
 
 def _details(error: Any) -> str:
     return str(error.details() or "no details")[:300]
-
-
-def _vendor(where: ScopedFilter) -> Any:
-    return where
-
-
-def _hits(points: Sequence[models.ScoredPoint]) -> tuple[IndexHit, ...]:
-    return ranking((str(point.id), point.score) for point in points)
