@@ -74,6 +74,8 @@ class ElementKind(StrEnum):
     CODE = "code"
     TABLE = "table"
     QUOTE = "quote"
+    OCR = "ocr"
+    """Text read from a picture: characters may be wrong, so it is never offered as a command to copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +92,27 @@ class Element:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file inside a document, which is to be ingested as a document of its own."""
+
+    name: str
+    data: bytes
+    media_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """Normalised text and its structure. Everything in `text` but white space lies inside some element."""
+    """Normalised text and its structure. Everything in `text` but white space lies inside some element.
+
+    `metadata["language"]` is the ISO 639-1 code of the text's language, where it could be told.
+    """
 
     text: str
     elements: tuple[Element, ...]
     title: str
     media_type: str
     metadata: Metadata = field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
