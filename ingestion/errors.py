@@ -10,6 +10,7 @@
     ├── NotFound                  no such document, job or key within the caller's scope
     ├── Conflict                  the request contradicts what is stored
     ├── DocumentRejected          one document cannot be ingested; the others go on
+    ├── SourceUnavailable         a source's origin did not answer or can't be listed (retryable)
     └── BackendUnavailable        Qdrant, the database or an endpoint did not answer (retryable)
 
 Domain code raises these and never an HTTP error: the edge maps `code` to a status in one table.
@@ -75,6 +76,11 @@ class BackendUnavailable(PlumblineError):
     retryable = True
 
 
+class SourceUnavailable(PlumblineError):
+    code = "source_unavailable"
+    retryable = True
+
+
 class RejectionCode(StrEnum):
     """Why one document could not be ingested. Stable: clients and dashboards match on them."""
 
@@ -93,6 +99,9 @@ class RejectionCode(StrEnum):
     PARSER_CRASHED = "parser_crashed"
     UNREADABLE = "unreadable"
     INVALID_DOCUMENT = "invalid_document"
+    FETCH_FAILED = "fetch_failed"
+    FORBIDDEN_ADDRESS = "forbidden_address"
+    QUARANTINED = "quarantined"
 
 
 class DocumentRejected(PlumblineError):

@@ -92,6 +92,35 @@ class ParsingSettings(_Group):
     processes: int = Field(1, ge=1, description="parser processes")
 
 
+class SourcesSettings(_Group):
+    """What sources may read, and how patiently."""
+
+    folders: tuple[Path, ...] = Field(
+        (), description="folders below which sources added over HTTP may read files and repositories (JSON list)"
+    )
+    databases: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="SQLAlchemy addresses of the databases that `sql` sources name: `..__DATABASES__SHOP=postgresql://…`",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="private host names, addresses or networks that `web` and `git` sources may reach (JSON list)",
+    )
+    user_agent: str = Field("Plumbline/0.1", description="how `web` sources name themselves; robots.txt may name it")
+    timeout_s: float = Field(30.0, gt=0, description="longest wait for one answer of a web server")
+    git_timeout_s: float = Field(600.0, gt=0, description="longest clone or fetch")
+    statement_timeout_s: float = Field(120.0, gt=0, description="longest query against a `sql` source")
+    watch_debounce_s: float = Field(1.0, ge=0.05, description="quiet time after a change before a watched folder syncs")
+
+
+class JobsSettings(_Group):
+    """How much one worker does at once."""
+
+    uploads: int = Field(1, ge=1, le=16, description="upload jobs at a time; they go before syncs and rebuilds")
+    bulk: int = Field(1, ge=1, le=16, description="syncs and rebuilds at a time")
+    attempts: int = Field(3, ge=1, le=10, description="tries of one document before it is quarantined")
+
+
 class Settings(BaseSettings):
     """Settings shared by ingestion and service. Immutable; secrets never print."""
 
@@ -114,6 +143,8 @@ class Settings(BaseSettings):
     embedder: EmbedderSettings = Field(default_factory=EmbedderSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
     parsing: ParsingSettings = Field(default_factory=ParsingSettings)
+    sources: SourcesSettings = Field(default_factory=SourcesSettings)
+    jobs: JobsSettings = Field(default_factory=JobsSettings)
 
 
 S = TypeVar("S", bound=Settings)

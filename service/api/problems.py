@@ -35,6 +35,7 @@ STATUSES: Final[Mapping[str, tuple[int, str]]] = {
     "request_too_large": (413, "The request is too large"),
     "unsupported_media_type": (415, "The media type is not supported"),
     "document_rejected": (422, "The document was rejected"),
+    "source_unavailable": (503, "The source did not answer"),
     "backend_unavailable": (503, "A backend did not answer"),
     "internal": (500, "Internal error"),
 }
