@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.corpora import SCOPE, bulk_documents
-from ingestion.chunking import Chunker
+from ingestion.chunking import Chunker, chunker_for
 from ingestion.corpus.corpus import open_corpus
 from ingestion.corpus.records import DocumentSource
 from ingestion.parsing import DocumentParser
@@ -43,7 +43,7 @@ def run(folder: Path, number: int, wanted: int) -> tuple[float, float]:
     """Both ratios of one round."""
     settings = Settings(data_dir=folder / f"data-{number}", models_dir=folder / "models")
     with open_corpus(settings) as corpus, DocumentParser(settings.parsing) as parser:
-        chunker = Chunker(settings.chunking, corpus.embedder.count_tokens)
+        chunker = chunker_for(settings.chunking, corpus.embedder)
         documents, texts = _documents(parser, chunker, wanted)
         corpus.embedder.embed_documents(texts[:32])
         started = time.perf_counter()

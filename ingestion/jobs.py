@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ingestion.chunking import Chunker
+from ingestion.chunking import chunker_for
 from ingestion.corpus.catalog import Catalog
 from ingestion.corpus.catalog_reader import Page
 from ingestion.corpus.corpus import Corpus
@@ -173,9 +173,7 @@ def open_jobs(settings: Settings, corpus: Corpus) -> Iterator[Jobs]:
     store = JobStore(corpus.database)
     embedded = settings.index.engine is EngineKind.EDGE
     with _worker(settings, corpus, store) if embedded else _client(settings) as enqueue:
-        yield Jobs(
-            store, corpus.writer.catalog, enqueue, Chunker(settings.chunking, corpus.embedder.count_tokens).version
-        )
+        yield Jobs(store, corpus.writer.catalog, enqueue, chunker_for(settings.chunking, corpus.embedder).version)
 
 
 @contextmanager
@@ -192,7 +190,7 @@ def _worker(settings: Settings, corpus: Corpus, store: JobStore) -> Iterator[Enq
     stopping = threading.Event()
     with ExitStack() as stack:
         parser = stack.enter_context(DocumentParser(settings.parsing))
-        chunker = Chunker(settings.chunking, corpus.embedder.count_tokens)
+        chunker = chunker_for(settings.chunking, corpus.embedder)
         runner = JobRunner(store, Pipeline(corpus, parser, chunker), stopping)
 
         # DBOS marks the functions it decorates: methods can't be marked, so these are functions of this call.

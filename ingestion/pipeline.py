@@ -243,8 +243,9 @@ def draft_of(scope: Scope, source: DocumentSource, submitted_at: datetime, chunk
 
 
 def embedding_text(title: str, chunk: Chunk) -> str:
-    """What is embedded for a chunk: its breadcrumb, then its text."""
-    return f"{' > '.join((title, *chunk.heading_path))}\n\n{chunk.text}"
+    """What is embedded for a chunk: its breadcrumb, then its text, after what that continues."""
+    breadcrumb = " > ".join((title, *chunk.heading_path)) if chunk.breadcrumb is None else chunk.breadcrumb
+    return f"{breadcrumb}\n\n{chunk.context}{chunk.text}"
 
 
 _DATE_KEYS = ("updated", "updated_at", "last_updated", "modified", "date")

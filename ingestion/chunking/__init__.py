@@ -1,5 +1,5 @@
 """From a parsed document to chunks. Parsing comes before, embedding after; neither is known here."""
 
-from ingestion.chunking.chunker import Chunker, outline
+from ingestion.chunking.chunker import Chunker, chunker_for, outline
 
-__all__ = ["Chunker", "outline"]
+__all__ = ["Chunker", "chunker_for", "outline"]

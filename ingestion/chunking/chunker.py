@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ingestion.chunking.cutting import CHARS_PER_TOKEN, CountTokens, cut_lines, cut_prose
+from ingestion.corpus.embedding import Embedder
 from ingestion.corpus.headings import HeadingReader
 from ingestion.corpus.records import Chunk, Element, ElementKind, OutlineEntry, ParsedDocument, Span
 from ingestion.settings import ChunkingSettings
@@ -66,11 +67,17 @@ class _Draft:
 
 
 class Chunker:
-    """`count_tokens` gives the length of each text in the embedder's own tokens; most documents take two calls."""
+    """`count_tokens` gives the length of each text in the embedder's own tokens; most documents take two calls.
 
-    def __init__(self, settings: ChunkingSettings, count_tokens: CountTokens) -> None:
+    `longest_input` tells the embedder's longest input; it is asked at the first document, since that may load a model.
+    """
+
+    def __init__(
+        self, settings: ChunkingSettings, count_tokens: CountTokens, longest_input: Callable[[], int] | None = None
+    ) -> None:
         self._settings = settings
         self._count = count_tokens
+        self._longest_input = longest_input
         self._reader = HeadingReader()
 
     @property
@@ -242,6 +249,11 @@ class Chunker:
         counts = self._count([half.span.of(text) for half in halves])
         counted = zip(halves, counts, strict=True)
         return [part for half, count in counted for part in self._within_limit(text, half, count)]
+
+
+def chunker_for(settings: ChunkingSettings, embedder: Embedder) -> Chunker:
+    """A chunker that counts in the embedder's tokens and stays within its longest input. The model is not loaded."""
+    return Chunker(settings, embedder.count_tokens, lambda: embedder.max_tokens)
 
 
 def _chunk(text: str, position: int, draft: _Draft, tokens: int) -> Chunk:

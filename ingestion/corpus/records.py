@@ -130,6 +130,10 @@ class Chunk:
 
     `heading_path` is the breadcrumb of enclosing headings, outermost first, without the document's title.
     `tokens` counts `text` in the embedder's own tokens.
+
+    The last two are for encoding only and not stored. `context` is what `text` needs beside it, such as the header of
+    the table that it continues. `breadcrumb` takes the place of title and headings where these would not fit into the
+    embedder's longest input beside the text; None where they do.
     """
 
     position: int
@@ -139,6 +143,8 @@ class Chunk:
     kinds: tuple[ElementKind, ...]
     tokens: int
     page: int | None = None
+    context: str = ""
+    breadcrumb: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

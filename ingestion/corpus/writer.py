@@ -90,7 +90,9 @@ class CorpusWriter:
             labels=draft.labels,
             text=chunk.text,
             dense=dense,
-            sparse=self._sparse.encode_document(chunk.text, heading_path=(draft.title, *chunk.heading_path)),
+            sparse=self._sparse.encode_document(
+                chunk.context + chunk.text, heading_path=(draft.title, *chunk.heading_path)
+            ),
             source=draft.source,
             title=draft.title,
             updated_at=draft.updated_at,
