@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -54,6 +55,13 @@ generations = Table(
     Column("lexical", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # One is `active`: the one that is searched. Others are `building`, or `standby`: built, and ready to go back to.
+    Column("state", String(16), nullable=False, server_default="active"),
+    Column("chunker", Text, nullable=False, server_default=""),
+    # What it takes to open the generation again when the settings name another one; without secrets.
+    Column("embedder_settings", JSON),
+    Column("chunking_settings", JSON),
+    Column("activated_at", UtcDateTime),
 )
 
 documents = Table(
@@ -77,11 +85,15 @@ documents = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("status", String(16), nullable=False),
     Column("failure", Text),
+    # The key of the document that this one was attached to: it goes when that one goes.
+    Column("parent", String(36)),
     Column("submitted_at", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     UniqueConstraint("tenant", "collection", "id", name="uq_documents_id"),
     Index("ix_documents_tenant", "tenant", "created_at", "key"),
+    Index("ix_documents_source", "tenant", "source"),
+    Index("ix_documents_parent", "parent"),
 )
 
 versions = Table(
@@ -90,9 +102,12 @@ versions = Table(
     Column("document_key", String(36), primary_key=True),
     Column("version", String(24), primary_key=True),
     Column("tenant", String(64), nullable=False),
+    Column("generation", String(64), nullable=False, server_default=""),
     Column("state", String(8), nullable=False),
     Column("text", Text, nullable=False),
     Column("outline", JSON, nullable=False),
+    # What the parser found, as [kind, start, end, level, page]: another chunker can cut anew without the origin.
+    Column("elements", JSON),
     Column("staged_at", UtcDateTime, nullable=False),
     Index("ix_versions_state", "state"),
 )
@@ -111,10 +126,13 @@ chunks = Table(
     Column("kinds", JSON, nullable=False),
     Column("tokens", Integer, nullable=False),
     Column("page", Integer),
+    # A hash of what was embedded: the same text elsewhere takes the vector that is there.
+    Column("embedding_key", String(32)),
     ForeignKeyConstraint(
         ["document_key", "version"], ["versions.document_key", "versions.version"], ondelete="CASCADE"
     ),
     Index("ix_chunks_version", "document_key", "version", "position"),
+    Index("ix_chunks_embedding", "embedding_key"),
 )
 
 tombstones = Table(
@@ -133,12 +151,63 @@ metadata_keys = Table(
     Column("key", String(128), primary_key=True),
 )
 
+sources = Table(
+    "sources",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    # The definition as JSON; it holds no secret.
+    Column("definition", JSON, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    # Counts the scans: an item whose `scan` is older was not met by the last complete one.
+    Column("scans", Integer, nullable=False),
+    # The origin's own state at the last complete scan.
+    Column("token", Text),
+    Column("failures", Integer, nullable=False),
+    Column("error_code", String(32)),
+    Column("error_detail", Text),
+    Column("counts", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("attempted_at", UtcDateTime),
+    Column("succeeded_at", UtcDateTime),
+    # When the scheduler submits the next sync; None: only on demand.
+    Column("due_at", UtcDateTime),
+    Index("ix_sources_due", "due_at"),
+)
+
+source_items = Table(
+    "source_items",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("source", String(64), primary_key=True),
+    Column("document_id", String(36), primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("uri", Text, nullable=False),
+    # As the origin gave it with the content that is live; None: fetch it again.
+    Column("revision", Text),
+    Column("state", JSON, nullable=False),
+    Column("scan", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # What the failing attempts were made on: other content starts the count anew.
+    Column("attempted_sha256", String(64)),
+    Column("code", String(32)),
+    Column("detail", Text),
+    ForeignKeyConstraint(["tenant", "source"], ["sources.tenant", "sources.id"], ondelete="CASCADE"),
+    Index("ix_source_items_scan", "tenant", "source", "scan"),
+)
+
 jobs = Table(
     "jobs",
     metadata,
     Column("id", String(36), primary_key=True),
     Column("tenant", String(64), nullable=False),
+    # `upload`: the items are the work. `sync`, `rebuild`: the items are a record of what changed or failed.
+    Column("kind", String(16), nullable=False, server_default="upload"),
+    Column("source", String(64)),
     Column("state", String(16), nullable=False),
+    Column("stage", String(16)),
+    Column("counts", JSON),
     Column("total", Integer, nullable=False),
     Column("stage_seconds", JSON, nullable=False),
     Column("detail", Text),
@@ -146,6 +215,7 @@ jobs = Table(
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
     Index("ix_jobs_tenant", "tenant", "created_at", "id"),
+    Index("ix_jobs_source", "tenant", "source", "created_at"),
 )
 
 job_items = Table(
@@ -159,6 +229,8 @@ job_items = Table(
     # The uploaded bytes; gone as soon as the item is done.
     Column("data", LargeBinary),
     Column("status", String(16), nullable=False),
+    # Counted before each try, so that a document that kills the process is counted too.
+    Column("attempts", Integer, nullable=False, server_default="0"),
     Column("code", String(32)),
     Column("detail", Text),
     Column("seconds", Float),

@@ -16,7 +16,7 @@ from ingestion.corpus.records import VersionId
 from ingestion.corpus.sparse import SparseEncoder, SparseVector
 from ingestion.errors import ConfigurationError, DimensionMismatch
 from tests.contracts.conftest import Index
-from tests.contracts.points import ACME, DIMENSION, ids, key_of, point, points, unit
+from tests.contracts.points import ACME, DIMENSION, OTHER, ids, key_of, point, points, unit
 
 TEXTS = (
     "Restart the gateway after a 502",
@@ -45,6 +45,18 @@ def test_the_same_id_again_replaces_the_point(engine: IndexEngine) -> None:
     assert engine.count(ACME) == 1
     assert engine.find_exact(ACME, "before", IndexQuery()) == ()
     assert engine.find_exact(ACME, "after", IndexQuery()) == (point(ACME, 1).id,)
+
+
+def test_vectors_come_back_as_they_were_stored(engine: IndexEngine) -> None:
+    engine.upsert(ACME, points(ACME, TEXTS))
+    engine.upsert(OTHER, [point(OTHER, 1)])
+    wanted = [point(ACME, 2).id, point(ACME, 4).id, point(OTHER, 1).id, point(ACME, 99).id]
+
+    vectors = engine.vectors(ACME, wanted)
+
+    assert set(vectors) == set(wanted[:2])
+    np.testing.assert_allclose(vectors[wanted[0]], unit(2), atol=1e-6)
+    assert engine.vectors(ACME, []) == {}
 
 
 def test_no_points_are_no_error(engine: IndexEngine) -> None:

@@ -13,6 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ingestion.corpus.filters import Number
 from ingestion.corpus.index.conditions import ScopedFilter, reading, vendor_filter, writing
 from ingestion.corpus.index.engine import IndexPoint, IndexQuery, Legs, ranking
@@ -22,6 +25,7 @@ from ingestion.corpus.index.payload import (
     LEXICAL,
     TIME_INDEXES,
     check_dimension,
+    dense_vectors,
     mismatch,
     payload_of,
 )
@@ -102,6 +106,11 @@ class EdgeIndex:
                 yield ChunkId(str(record.id)), DocumentKey(payload["document_key"]), VersionId(payload["version"])
             if offset is None:
                 return
+
+    def vectors(self, scope: Scope, ids: Sequence[ChunkId]) -> dict[ChunkId, NDArray[np.float32]]:
+        with _translated():
+            records = self._shard.retrieve(list(ids), with_payload=["tenant"], with_vector=[DENSE])
+        return dense_vectors(scope, records)
 
     def flush(self) -> None:
         with self._writing, _translated():

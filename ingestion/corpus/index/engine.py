@@ -100,6 +100,10 @@ class IndexEngine(Protocol):
         """Every chunk in the scope, in id order: for reconciliation and tests, not for requests."""
         ...
 
+    def vectors(self, scope: Scope, ids: Sequence[ChunkId]) -> dict[ChunkId, NDArray[np.float32]]:
+        """The dense vectors, `(dim,) float32`, of those of the chunks that the tenant has."""
+        ...
+
     def flush(self) -> None:
         """Make everything written durable. May stall readers: never on a request path."""
         ...

@@ -11,7 +11,7 @@ metadata      the numbers and times among the metadata again, for ranges; keys p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ingestion.corpus.filters import Value, is_finite, is_time
 from ingestion.corpus.index.engine import IndexPoint
-from ingestion.corpus.records import Metadata
+from ingestion.corpus.records import ChunkId, Metadata
 from ingestion.corpus.scope import Scope, readers_of
 from ingestion.errors import DimensionMismatch
 
@@ -91,6 +91,15 @@ def fact(name: str, value: Value) -> str:
 def presence(name: str) -> str:
     """What `facts` holds if the metadata key has any value."""
     return f"key:{_encode(name)}"
+
+
+def dense_vectors(scope: Scope, records: Iterable[Any]) -> dict[ChunkId, NDArray[np.float32]]:
+    """Dense vectors of either engine's records, of the scope's tenant only."""
+    return {
+        ChunkId(str(record.id)): np.asarray(record.vector[DENSE], dtype=np.float32)
+        for record in records
+        if (record.payload or {}).get("tenant") == scope.tenant
+    }
 
 
 def check_dimension(vectors: Sequence[NDArray[np.float32]], dimension: int) -> None:

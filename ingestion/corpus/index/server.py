@@ -8,6 +8,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ingestion.corpus.filters import Number
 from ingestion.corpus.index.conditions import ScopedFilter, reading, vendor_filter, writing
 from ingestion.corpus.index.engine import IndexPoint, IndexQuery, Legs, ranking
@@ -17,6 +20,7 @@ from ingestion.corpus.index.payload import (
     LEXICAL,
     TIME_INDEXES,
     check_dimension,
+    dense_vectors,
     mismatch,
     payload_of,
 )
@@ -110,6 +114,11 @@ class ServerIndex:
                 yield ChunkId(str(record.id)), DocumentKey(payload["document_key"]), VersionId(payload["version"])
             if offset is None:
                 return
+
+    def vectors(self, scope: Scope, ids: Sequence[ChunkId]) -> dict[ChunkId, NDArray[np.float32]]:
+        with self._translated:
+            records = self._client.retrieve(self._name, list(ids), with_payload=["tenant"], with_vectors=[DENSE])
+        return dense_vectors(scope, records)
 
     def flush(self) -> None:
         """Nothing to do: the server answers a write once it is in its log."""
