@@ -88,7 +88,7 @@ def _progress(console: Console, *, total: int) -> Iterator[Callable[[Outcome], O
         def advance(outcome: Outcome) -> Outcome:
             nonlocal chunks
             chunks += outcome.chunks
-            progress.update(task, advance=1, chunks=chunks, last=outcome.uri)
+            progress.update(task, advance=outcome.attached_to is None, chunks=chunks, last=outcome.uri)
             return outcome
 
         yield advance

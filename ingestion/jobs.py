@@ -130,6 +130,8 @@ class JobRunner:
             submitted_at=self._store.submitted_at(scope, job),
         )
         for outcome in run:
+            if outcome.attached_to is not None:
+                continue
             self._record(job, waiting[outcome.position][0], outcome)
         self._store.add_seconds(job, run.stage_seconds)
         if self._stopping.is_set():

@@ -7,22 +7,25 @@ afterwards, so a process killed at any point leaves nothing that a reader could 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, insert, select, update
 
 from ingestion.corpus import tables
 from ingestion.corpus.database import insert_if_absent, write_transaction
 from ingestion.corpus.records import (
     Chunk,
+    ChunkId,
     DocumentDraft,
+    DocumentId,
     DocumentKey,
     DocumentStatus,
     Metadata,
     OutlineEntry,
+    ParsedDocument,
     VersionId,
     chunk_id,
 )
@@ -30,6 +33,7 @@ from ingestion.corpus.scope import Scope, TenantId, readers_of
 from ingestion.corpus.versions import Generation
 
 _SEPARATOR = "\x1f"
+_LOOKUP = 500
 
 
 class VersionState(StrEnum):
@@ -114,14 +118,26 @@ class Catalog:
                 .values(failure=failure)
             )
 
-    def stage(self, scope: Scope, draft: DocumentDraft, text: str, outline: Sequence[OutlineEntry]) -> None:
+    def stage(
+        self,
+        scope: Scope,
+        draft: DocumentDraft,
+        document: ParsedDocument,
+        outline: Sequence[OutlineEntry],
+        generation: str,
+    ) -> None:
         """Announce a version before its first chunk is written, so that a crash leaves a trace to sweep."""
         row = {
             "document_key": draft.key,
             "version": draft.version,
             "tenant": scope.tenant,
+            "generation": generation,
             "state": VersionState.STAGED,
-            "text": text,
+            "text": document.text,
+            "elements": [
+                [element.kind, element.span.start, element.span.end, element.level, element.page]
+                for element in document.elements
+            ],
             "outline": [[entry.level, entry.title, entry.span.start, entry.span.end] for entry in outline],
             "staged_at": datetime.now(UTC),
         }
@@ -130,7 +146,8 @@ class Catalog:
             _delete_version(connection, VersionRef(scope.tenant, draft.key, draft.version))
             connection.execute(insert(tables.versions).values(row))
 
-    def add_chunks(self, scope: Scope, draft: DocumentDraft, chunks: Sequence[Chunk]) -> None:
+    def add_chunks(self, scope: Scope, draft: DocumentDraft, chunks: Iterable[tuple[Chunk, str]]) -> None:
+        """Store some chunks of a staged version, each with the key of what is embedded for it."""
         rows = [
             {
                 "id": chunk_id(draft.key, draft.version, chunk.position),
@@ -144,12 +161,36 @@ class Catalog:
                 "kinds": list(chunk.kinds),
                 "tokens": chunk.tokens,
                 "page": chunk.page,
+                "embedding_key": embedding_key,
             }
-            for chunk in chunks
+            for chunk, embedding_key in chunks
         ]
         if rows:
             with write_transaction(self._engine) as connection:
                 connection.execute(insert(tables.chunks), rows)
+
+    def embedded(self, scope: Scope, generation: str, keys: Sequence[str]) -> dict[str, ChunkId]:
+        """For those of the embedding keys that the tenant has in this generation, a chunk with that embedding."""
+        chunks, versions = tables.chunks.c, tables.versions.c
+        found: dict[str, ChunkId] = {}
+        with self._engine.connect() as connection:
+            for start in range(0, len(keys), _LOOKUP):
+                query = (
+                    select(chunks.embedding_key, chunks.id)
+                    .join_from(
+                        tables.chunks,
+                        tables.versions,
+                        and_(versions.document_key == chunks.document_key, versions.version == chunks.version),
+                    )
+                    .where(
+                        chunks.embedding_key.in_(keys[start : start + _LOOKUP]),
+                        versions.tenant == scope.tenant,
+                        versions.generation == generation,
+                        versions.state != VersionState.STAGED,
+                    )
+                )
+                found.update((row.embedding_key, ChunkId(row.id)) for row in connection.execute(query))
+        return found
 
     def publish(self, scope: Scope, draft: DocumentDraft, *, chunk_count: int) -> PublishOutcome:
         """Make the staged version the live one, in one transaction, and retire the one before it.
@@ -180,23 +221,23 @@ class Catalog:
             return PublishOutcome.CREATED
         return PublishOutcome.UPDATED
 
-    def remove_document(self, scope: Scope, key: DocumentKey) -> None:
-        """Forget a document; its versions are retired, and submissions made before now can't bring it back."""
-        documents = tables.documents.c
+    def remove_document(self, scope: Scope, key: DocumentKey) -> list[DocumentKey]:
+        """Forget a document and what was attached to it; returns their keys, none if there is no such document.
+
+        Their versions are retired, and submissions made before now can't bring them back.
+        """
         with write_transaction(self._engine) as connection:
-            removed = connection.execute(
-                delete(tables.documents).where(documents.tenant == scope.tenant, documents.key == key)
-            )
-            if not removed.rowcount:
-                return
-            connection.execute(
-                update(tables.versions)
-                .where(tables.versions.c.tenant == scope.tenant, tables.versions.c.document_key == key)
-                .values(state=VersionState.RETIRED)
-            )
-            connection.execute(delete(tables.tombstones).where(tables.tombstones.c.document_key == key))
-            tombstone = {"document_key": key, "tenant": scope.tenant, "deleted_at": datetime.now(UTC)}
-            connection.execute(insert(tables.tombstones).values(tombstone))
+            keys = _with_attachments(connection, scope, key)
+            if keys:
+                _forget(connection, scope, keys)
+        return keys
+
+    def attachments(self, scope: Scope, key: DocumentKey) -> dict[DocumentId, DocumentKey]:
+        """The documents that were attached to this one itself."""
+        documents = tables.documents.c
+        query = select(documents.id, documents.key).where(documents.tenant == scope.tenant, documents.parent == key)
+        with self._engine.connect() as connection:
+            return {DocumentId(row.id): DocumentKey(row.key) for row in connection.execute(query)}
 
     def retired(self, scope: Scope, key: DocumentKey) -> list[VersionRef]:
         """Versions of one document whose chunks must still leave the index."""
@@ -230,14 +271,17 @@ class Catalog:
     def _deleted_since(connection: Connection, draft: DocumentDraft) -> bool:
         tombstones = tables.tombstones.c
         deleted_at: datetime | None = connection.scalar(
-            select(tombstones.deleted_at).where(tombstones.document_key == draft.key)
+            select(func.max(tombstones.deleted_at)).where(
+                tombstones.document_key.in_([draft.key, *draft.ancestors]),
+            )
         )
         return deleted_at is not None and deleted_at > draft.submitted_at
 
 
 def _document_values(draft: DocumentDraft, chunk_count: int) -> dict[str, object]:
-    values = {name: getattr(draft, name) for name in DocumentDraft.__slots__}
+    values = {name: getattr(draft, name) for name in DocumentDraft.__slots__ if name != "ancestors"}
     return values | {
+        "parent": draft.ancestors[-1] if draft.ancestors else None,
         "labels": list(draft.labels),
         "metadata": dict(draft.metadata),
         "readers": pack_readers(draft.labels),
@@ -245,6 +289,34 @@ def _document_values(draft: DocumentDraft, chunk_count: int) -> dict[str, object
         "status": DocumentStatus.INDEXED,
         "failure": None,
     }
+
+
+def _with_attachments(connection: Connection, scope: Scope, key: DocumentKey) -> list[DocumentKey]:
+    documents = tables.documents.c
+    found: list[DocumentKey] = []
+    wanted = documents.key == key
+    while True:
+        rows = connection.scalars(select(documents.key).where(documents.tenant == scope.tenant, wanted)).all()
+        if not rows:
+            return found
+        found += map(DocumentKey, rows)
+        wanted = documents.parent.in_(rows)
+
+
+def _forget(connection: Connection, scope: Scope, keys: Sequence[DocumentKey]) -> None:
+    versions, tombstones = tables.versions.c, tables.tombstones.c
+    connection.execute(delete(tables.documents).where(tables.documents.c.key.in_(keys)))
+    connection.execute(
+        update(tables.versions)
+        .where(versions.tenant == scope.tenant, versions.document_key.in_(keys))
+        .values(state=VersionState.RETIRED)
+    )
+    connection.execute(delete(tables.tombstones).where(tombstones.document_key.in_(keys)))
+    now = datetime.now(UTC)
+    connection.execute(
+        insert(tables.tombstones),
+        [{"document_key": key, "tenant": scope.tenant, "deleted_at": now} for key in keys],
+    )
 
 
 def _set_state(connection: Connection, key: DocumentKey, version: VersionId, state: VersionState) -> None:

@@ -61,7 +61,7 @@ class Corpus:
         self.embedder = parts.embedder
         self.sparse = parts.sparse
         self.index_version = parts.generation.name
-        self.writer = CorpusWriter(Catalog(parts.database), parts.index, parts.sparse)
+        self.writer = CorpusWriter(Catalog(parts.database), parts.index, parts.sparse, parts.generation.name)
         self._index = parts.index
         self._catalog = CatalogReader(parts.database)
 

@@ -152,6 +152,7 @@ class DocumentSource:
     """What arrives at the pipeline: bytes with the facts around them.
 
     `name` is the file name, whose suffix proposes the format. `unreadable` says why the bytes could not be had.
+    `ancestors` are the documents that it was attached to, the outermost first: it goes when one of them goes.
     """
 
     id: DocumentId
@@ -166,6 +167,7 @@ class DocumentSource:
     media_type: str | None = None
     modified_at: datetime | None = None
     unreadable: str | None = None
+    ancestors: tuple[DocumentKey, ...] = ()
 
 
 class DocumentStatus(StrEnum):
@@ -223,6 +225,7 @@ class DocumentDraft:
     size_bytes: int
     submitted_at: datetime
     updated_at: datetime
+    ancestors: tuple[DocumentKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ readers believe the catalogue, the catalogue flips last, and what a crash leaves
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -18,35 +19,56 @@ from ingestion.corpus.records import (
     Chunk,
     ChunkId,
     DocumentDraft,
+    DocumentId,
     DocumentKey,
     OutlineEntry,
+    ParsedDocument,
     VersionId,
     chunk_id,
 )
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseEncoder
 
+_LOOKUP = 500
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedChunk:
+    """A chunk with its embedding, `(dim,) float32`, and the key of the text that was embedded."""
+
+    chunk: Chunk
+    embedding_key: str
+    dense: NDArray[np.float32]
+
 
 class CorpusWriter:
     """Used by the pipeline, and for deletions. Safe from several threads."""
 
-    def __init__(self, catalog: Catalog, index: IndexEngine, sparse: SparseEncoder) -> None:
+    def __init__(self, catalog: Catalog, index: IndexEngine, sparse: SparseEncoder, generation: str) -> None:
         self.catalog = catalog
         self._index = index
         self._sparse = sparse
+        self._generation = generation
 
-    def stage(self, scope: Scope, draft: DocumentDraft, text: str, outline: Sequence[OutlineEntry]) -> None:
-        """Announce a version; nothing of it is served yet."""
-        self.catalog.stage(scope, draft, text, outline)
-
-    def add_chunks(
-        self, scope: Scope, draft: DocumentDraft, chunks: Sequence[Chunk], embeddings: NDArray[np.float32]
+    def stage(
+        self, scope: Scope, draft: DocumentDraft, document: ParsedDocument, outline: Sequence[OutlineEntry]
     ) -> None:
-        """Store some chunks of a staged version with their embeddings, `(len(chunks), dim) float32`."""
-        self.catalog.add_chunks(scope, draft, chunks)
-        self._index.upsert(
-            scope, [self._point(draft, chunk, dense) for chunk, dense in zip(chunks, embeddings, strict=True)]
-        )
+        """Announce a version; nothing of it is served yet."""
+        self.catalog.stage(scope, draft, document, outline, self._generation)
+
+    def known_vectors(self, scope: Scope, keys: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The embeddings that the tenant's chunks already have, by embedding key."""
+        chunks = self.catalog.embedded(scope, self._generation, keys)
+        vectors: dict[ChunkId, NDArray[np.float32]] = {}
+        ids = list(chunks.values())
+        for start in range(0, len(ids), _LOOKUP):
+            vectors |= self._index.vectors(scope, ids[start : start + _LOOKUP])
+        return {key: vectors[id_] for key, id_ in chunks.items() if id_ in vectors}
+
+    def add_chunks(self, scope: Scope, draft: DocumentDraft, chunks: Sequence[EmbeddedChunk]) -> None:
+        """Store some chunks of a staged version."""
+        self.catalog.add_chunks(scope, draft, [(chunk.chunk, chunk.embedding_key) for chunk in chunks])
+        self._index.upsert(scope, [self._point(draft, chunk.chunk, chunk.dense) for chunk in chunks])
 
     def publish(self, scope: Scope, draft: DocumentDraft, *, chunk_count: int) -> PublishOutcome:
         """Make a staged version the one that readers see, and remove the one before it."""
@@ -55,9 +77,15 @@ class CorpusWriter:
         return outcome
 
     def delete(self, scope: Scope, key: DocumentKey) -> None:
-        """Remove a document. When this returns no reader can find it."""
-        self.catalog.remove_document(scope, key)
-        self._sweep_document(scope, key)
+        """Remove a document and what was attached to it. When this returns no reader can find them."""
+        for removed in self.catalog.remove_document(scope, key):
+            self._sweep_document(scope, removed)
+
+    def delete_attachments(self, scope: Scope, key: DocumentKey, *, keep: Collection[DocumentId]) -> None:
+        """Remove what was attached to a document and no longer is."""
+        for id_, attachment in self.catalog.attachments(scope, key).items():
+            if id_ not in keep:
+                self.delete(scope, attachment)
 
     def sweep(self, *, staged_before: datetime) -> int:
         """Remove what dead processes left: retired versions, and those staged before that time. Returns how many."""

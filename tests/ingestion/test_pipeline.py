@@ -11,8 +11,9 @@ import pytest
 from ingestion.corpus.catalog import PublishOutcome
 from ingestion.corpus.catalog_reader import DocumentQuery
 from ingestion.corpus.corpus import Selection
-from ingestion.corpus.records import DocumentId, DocumentStatus, Metadata
+from ingestion.corpus.records import DocumentId, DocumentStatus, Metadata, ParsedDocument
 from ingestion.corpus.scope import Scope, TenantId
+from ingestion.corpus.writer import EmbeddedChunk
 from ingestion.errors import Conflict, InvalidRequest, NotFound, RejectionCode
 from ingestion.pipeline import OutcomeStatus, draft_of, stated_date
 from tests.ingestion.corpora import SCOPE, Bench, markdown, open_bench, settings_for, stored
@@ -24,6 +25,10 @@ RESTART = "# Restart the gateway\n\nRun this on the host:\n\n```sh\nsystemctl re
 def bench(tmp_path: Path, models_dir: Path) -> Iterator[Bench]:
     with open_bench(settings_for(tmp_path, models_dir)) as bench:
         yield bench
+
+
+def read_as(text: str) -> ParsedDocument:
+    return ParsedDocument(text, (), "Any", "text/markdown")
 
 
 def _texts(bench: Bench, needle: str, scope: Scope = SCOPE) -> list[str]:
@@ -132,10 +137,9 @@ def test_a_staged_version_is_invisible_and_swept(tmp_path: Path, models_dir: Pat
         changed = markdown("half", "# Half\n\nhalf rewritten\n")
         draft = draft_of(SCOPE, changed, datetime.now(UTC), "any")
         (hit,) = bench.corpus.find_exact(SCOPE, "half written")
-        bench.corpus.writer.stage(SCOPE, draft, "# Half\n\nhalf rewritten\n", ())
-        bench.corpus.writer.add_chunks(
-            SCOPE, draft, [hit.chunk], bench.corpus.embedder.embed_documents(["half rewritten"])
-        )
+        bench.corpus.writer.stage(SCOPE, draft, read_as("# Half\n\nhalf rewritten\n"), ())
+        (dense,) = bench.corpus.embedder.embed_documents(["half rewritten"])
+        bench.corpus.writer.add_chunks(SCOPE, draft, [EmbeddedChunk(hit.chunk, "any", dense)])
         assert len(bench.corpus.find_exact(SCOPE, "half written")) == 1
         assert stored(bench.corpus) != clean
     with open_bench(settings) as bench:
@@ -145,7 +149,7 @@ def test_a_staged_version_is_invisible_and_swept(tmp_path: Path, models_dir: Pat
 def test_publishing_an_overtaken_version_says_so(bench: Bench) -> None:
     bench.ingest(markdown("restart", RESTART))
     draft = draft_of(SCOPE, markdown("restart", "# X\n\nx\n"), datetime.now(UTC) - timedelta(days=1), "any")
-    bench.corpus.writer.stage(SCOPE, draft, "x", ())
+    bench.corpus.writer.stage(SCOPE, draft, read_as("x"), ())
     assert bench.corpus.writer.publish(SCOPE, draft, chunk_count=0) is PublishOutcome.SUPERSEDED
 
 
