@@ -90,6 +90,15 @@ class ParsingSettings(_Group):
     timeout_s: float = Field(60.0, gt=0, description="wall time for one document")
     memory_mb: int = Field(2048, ge=256, description="address space of the parser process")
     processes: int = Field(1, ge=1, description="parser processes")
+    max_attachments: int = Field(50, ge=0, le=1000, description="attachments of one e-mail that become documents")
+    ocr_max_pages: int = Field(200, ge=0, description="pages of one document that go through text recognition")
+    ocr_page_timeout_s: float = Field(
+        30.0, gt=0, description="wall time added for each page that goes through text recognition"
+    )
+
+    def ocr_allowance_s(self, pages: int) -> float:
+        """Time that so many pages of text recognition add to what a document may take."""
+        return max(0, min(pages, self.ocr_max_pages)) * self.ocr_page_timeout_s
 
 
 class SourcesSettings(_Group):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ingestion.corpus.records import Element, ElementKind, Metadata, Span
+from ingestion.corpus.records import Attachment, Element, ElementKind, Metadata, Span
 
 _SPACES = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u3000]+")
 _NEWLINES = re.compile(r"\r\n?|\u2028|\u2029")
@@ -35,6 +35,7 @@ class Parsed:
     elements: tuple[Element, ...]
     title: str | None = None
     metadata: Metadata | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 def assemble(blocks: Iterable[Block]) -> tuple[str, tuple[Element, ...]]:

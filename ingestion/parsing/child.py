@@ -9,18 +9,31 @@ from __future__ import annotations
 import math
 import os
 import resource
+import shutil
 import sys
+import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ingestion.errors import DocumentRejected, RejectionCode
 from ingestion.parsing.formats import BINARY_FORMATS, NAMES, Format, proposed_format
 from ingestion.parsing.reading import DocumentReader
-from ingestion.parsing.wire import READY, TAKEN, decode_request, encode_document, encode_rejection
+from ingestion.parsing.wire import (
+    READY,
+    SCRATCH_PREFIX,
+    TAKEN,
+    decode_request,
+    encode_document,
+    encode_more_time,
+    encode_rejection,
+)
 from ingestion.settings import ParsingSettings
 
 _MOST_DOCUMENTS = 5_000
 _MIB = 1 << 20
+_MOST_FILES = 256
+_LEAST_FILE_BYTES = 256 * _MIB
+"""The libraries of the parser itself write temporary files of some size."""
 _NEARLY_FULL = 0.9
 """Share of the address space whose use says that an error was one of memory, whatever a library calls it."""
 _GROWN = 0.5
@@ -34,7 +47,12 @@ def main(arguments: list[str]) -> None:
     """Serves until the parent closes the pipe, a limit ends the process, or it is due for replacement."""
     connection = Connection(int(arguments[0]))
     settings = ParsingSettings.model_validate_json(arguments[1])
-    reader = DocumentReader(settings)
+
+    def take_more_time(pages: int) -> None:
+        connection.send_bytes(encode_more_time(pages))
+        _allow_cpu(settings.timeout_s + settings.ocr_allowance_s(pages))
+
+    reader = DocumentReader(settings, take_more_time)
     _limit(settings)
     sys.addaudithook(_refuse_network)
     sys.modules["torch"] = None  # type: ignore[assignment] # spaCy would load it, for nothing that is used here
@@ -48,15 +66,23 @@ def main(arguments: list[str]) -> None:
             return
         last = served == _MOST_DOCUMENTS
         reply, intact = _serve(reader, settings, request, data, last=last)
-        connection.send_bytes(reply)
+        for frame in reply:
+            connection.send_bytes(frame)
         if last or not intact:
             return
 
 
 def _limit(settings: ParsingSettings) -> None:
-    memory = settings.memory_mb * _MIB
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limits = {
+        resource.RLIMIT_AS: settings.memory_mb * _MIB,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: max(settings.max_unpacked_bytes, _LEAST_FILE_BYTES),
+        resource.RLIMIT_NOFILE: _MOST_FILES,
+    }
+    for kind, limit in limits.items():
+        _, hard = resource.getrlimit(kind)
+        least = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (least, least))
 
 
 def _refuse_network(event: str, _: object) -> None:
@@ -66,22 +92,22 @@ def _refuse_network(event: str, _: object) -> None:
 
 def _serve(
     reader: DocumentReader, settings: ParsingSettings, request: bytes, data: bytes, *, last: bool
-) -> tuple[bytes, bool]:
-    """`(reply, intact)`; a process that is not intact, by an error or by what it has grown to, ends after its reply."""
+) -> tuple[list[bytes], bool]:
+    """`(frames of the reply, intact)`; a process that is not intact, by an error or by its growth, ends after it."""
     name, media_type, title = decode_request(request)
     _allow_cpu(settings.timeout_s)
     try:
         document = reader.read(name, data, media_type, title)
         grown = _memory_used() > _GROWN * settings.memory_mb * _MIB
-        return encode_document(document, last=last or grown), not grown
+        return list(encode_document(document, last=last or grown)), not grown
     except DocumentRejected as rejection:
-        return encode_rejection(rejection, last=last), True
+        return [encode_rejection(rejection, last=last)], True
     except (MemoryError, RecursionError) as error:
-        return encode_rejection(_out_of_resources(error), last=True), False
+        return [encode_rejection(_out_of_resources(error), last=True)], False
     except Exception as error:  # noqa: BLE001 - the parser child's edge: libraries raise anything on damaged files
         explained = _explain(error, proposed_format(name, media_type), settings)
         intact = explained.reason is not RejectionCode.OUT_OF_MEMORY
-        return encode_rejection(explained, last=last or not intact), intact
+        return [encode_rejection(explained, last=last or not intact)], intact
 
 
 def _allow_cpu(timeout_s: float) -> None:
@@ -133,6 +159,14 @@ def _status(field: str) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), 0)
 
 
+def _leave_nothing() -> None:
+    """Removes the folder of this process, which nobody else does where the parent was killed."""
+    scratch = Path(tempfile.gettempdir())
+    if scratch.name.startswith(SCRATCH_PREFIX):
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 if __name__ == "__main__":
     main(sys.argv[1:])
+    _leave_nothing()
     os._exit(0)  # a farewell of all libraries would take longer than the parent waits

@@ -10,7 +10,7 @@ from ingestion.errors import DocumentRejected, RejectionCode
 from ingestion.parsing.sandbox import ParserProcess
 from ingestion.settings import ParsingSettings
 
-parser_version: str = "parser-1"
+parser_version: str = "parser-2"
 """Changes whenever the same bytes could be read differently."""
 
 _BYTE_ORDER_MARKS = b"\xef\xbb\xbf\xff\xfe"

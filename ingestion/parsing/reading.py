@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import PurePath
 
 from ingestion.corpus.records import ParsedDocument
@@ -13,7 +14,7 @@ from ingestion.parsing.encoding import decode
 from ingestion.parsing.formats import NAMES, Format
 from ingestion.parsing.html import parse_html
 from ingestion.parsing.jsondata import parse_json, parse_json_lines
-from ingestion.parsing.mail import parse_eml, parse_msg
+from ingestion.parsing.mail import parse_eml
 from ingestion.parsing.markdown import MarkdownParser
 from ingestion.parsing.office import OfficeParser, parse_xlsx
 from ingestion.parsing.pandoc import parse_with_pandoc
@@ -28,8 +29,10 @@ _HTML_HEAD = 4096
 class DocumentReader:
     """Holds the parsers that are worth keeping between documents. Not thread-safe."""
 
-    def __init__(self, settings: ParsingSettings) -> None:
+    def __init__(self, settings: ParsingSettings, take_more_time: Callable[[int], None]) -> None:
+        """`take_more_time` is told before text recognition on how many pages it will work."""
         self._settings = settings
+        self._take_more_time = take_more_time
         self._markdown = MarkdownParser()
         self._office: OfficeParser | None = None
 
@@ -55,7 +58,8 @@ class DocumentReader:
             )
         found_title = parsed.title if parsed.title and any(char.isalnum() for char in parsed.title) else ""
         named = (title or found_title).strip() or title_from_name(name)
-        return ParsedDocument(parsed.text, parsed.elements, named, found.value, dict(parsed.metadata or {}))
+        metadata = dict(parsed.metadata or {})
+        return ParsedDocument(parsed.text, parsed.elements, named, found.value, metadata, parsed.attachments)
 
     def _parse(self, data: bytes, found: Format) -> Parsed:
         match found:
@@ -69,9 +73,11 @@ class DocumentReader:
             case Format.XLSX:
                 return parse_xlsx(data)
             case Format.EML:
-                return parse_eml(data)
+                return parse_eml(data, self._settings.max_attachments, self._settings.max_bytes)
             case Format.MSG:
-                return parse_msg(data)
+                from ingestion.parsing.outlook import parse_msg
+
+                return parse_msg(data, self._settings.max_attachments, self._settings.max_bytes)
             case Format.RTF | Format.ODT | Format.EPUB:
                 return parse_with_pandoc(data, found, self._settings.timeout_s)
             case Format.RST | Format.ORG:

@@ -43,5 +43,5 @@ def test_files_from_the_wild(eval_data: Path) -> None:
                         outcomes["read"] += 1
     assert not _NEVER & outcomes.keys(), outcomes
     assert outcomes["read"] >= 180
-    assert outcomes[RejectionCode.ENCRYPTED] == 3
+    assert outcomes[RejectionCode.ENCRYPTED] == 4
     assert outcomes[RejectionCode.NEEDS_OCR] == 3

@@ -213,6 +213,6 @@ def test_parsing_works_beside_threads_that_hold_locks() -> None:
 
 
 def test_the_environment_is_complete_for_a_bare_interpreter() -> None:
-    environment = _environment()
+    environment = _environment("/scratch")
     assert all(environment.values())
     assert os.pathsep.join(entry for entry in sys.path if entry) in environment["PYTHONPATH"] or sys.path[0] == ""
