@@ -9,18 +9,25 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, NewType
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ingestion.corpus.records import DEFAULT_COLLECTION, MetadataValue
+from ingestion.sources.matching import checked
 
 SourceId = NewType("SourceId", str)
 """Chosen by the user, unique within the tenant: what `source` of a document says."""
 
 _RESERVED = frozenset({"upload", "files"})
 _ID = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+_REPOSITORY = re.compile(
+    r"(?:https?://[^/-]|ssh://[^/-]|file:///|/)"
+    r"|(?:[a-z0-9_.][a-z0-9_.-]*@)?[a-z0-9][a-z0-9.-]*:(?![:/]{2})[^-:]",
+    re.IGNORECASE | re.ASCII,
+)
+_NO_BRANCH = re.compile(r"^$|^[-/.]|[/.]$|\.\.|//|/\.|@\{|\.lock$|[ ~^:?*\[\\]|^refs/")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
-Globs = Annotated[tuple[str, ...], Field(max_length=100)]
+Globs = Annotated[tuple[Annotated[str, AfterValidator(checked)], ...], Field(max_length=100)]
 
 
 class _Definition(BaseModel):
@@ -32,7 +39,11 @@ class FolderOrigin(_Definition):
 
     kind: Literal["folder"] = "folder"
     path: Path = Field(description="the folder, as a whole path")
-    include: Globs = Field((), description="only paths that match one of these globs (`**/*.md`), from the folder")
+    include: Globs = Field(
+        (),
+        description="only paths that match one of these globs (`**/*.md`), from the folder; kinds of files that are "
+        "not read by default are if a glob names them (`*.cfg`)",
+    )
     exclude: Globs = Field((), description="no path that matches one of these globs")
     watch: bool = Field(False, description="sync as soon as something changes")
 
@@ -41,25 +52,35 @@ class FolderOrigin(_Definition):
     def _whole(cls, path: Path) -> Path:
         if not path.is_absolute():
             raise ValueError("give the whole path, from the root: sources are read by another process")
+        if ".." in path.parts or "\0" in str(path):
+            raise ValueError("give the path without `..`")
         return path
 
 
 class GitOrigin(_Definition):
-    """A branch of a Git repository, or a folder of it. A commit that is known already costs one look."""
+    """A branch of a Git repository, or a folder of it. A commit that is known already costs one look.
+
+    Hidden files, links, submodules and what Git LFS keeps elsewhere are left out.
+    """
 
     kind: Literal["git"] = "git"
     url: str = Field(
-        min_length=1, max_length=2000, description="what `git clone` takes: https, ssh, or a path; no password"
+        min_length=1,
+        max_length=2000,
+        description="what `git clone` takes: https, http, ssh, or a whole path; no password",
     )
     branch: str | None = Field(None, max_length=200, description="the repository's own default branch if unset")
     subpath: str = Field("", max_length=1000, description="only this folder of the repository")
-    include: Globs = Field((), description="only paths that match one of these globs, from the subpath")
+    include: Globs = Field(
+        (),
+        description="only paths that match one of these globs, from the subpath; see folders",
+    )
     exclude: Globs = Field((), description="no path that matches one of these globs")
 
     @field_validator("branch")
     @classmethod
     def _plain_branch(cls, branch: str | None) -> str | None:
-        if branch is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*", branch, re.ASCII):
+        if branch is not None and (not branch.isprintable() or _NO_BRANCH.search(branch)):
             raise ValueError("not the name of a branch")
         return branch
 
@@ -74,10 +95,12 @@ class GitOrigin(_Definition):
     @field_validator("url")
     @classmethod
     def _without_password(cls, url: str) -> str:
-        if url.startswith("-") or "::" in url:
-            raise ValueError("not an address of a repository")
-        if re.match(r"https?://[^/@]*:[^/@]*@", url):
-            raise ValueError("leave the password out: let git's credential helper or an ssh key give it")
+        if not url.isprintable() or " " in url or not _REPOSITORY.match(url):
+            raise ValueError("give an https, http or ssh address (`git@host:path` too), or the whole path of a folder")
+        if re.match(r"(?i)https?://[^/]*@", url):
+            raise ValueError("leave name, password and token out: git's credential helper or an ssh key gives them")
+        if re.match(r"(?i)ssh://[^/@]*:[^/]*@", url):
+            raise ValueError("leave the password out: an ssh key takes its place")
         return url
 
 

@@ -2,31 +2,98 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from wcmatch import glob
 
 _FLAGS = glob.GLOBSTAR | glob.DOTGLOB | glob.BRACE | glob.FORCEUNIX
+_MAGIC = re.compile(r"[*?\[{\\]")
+_EVERYTHING = re.compile(r"[*?]+")
+_MAX_LENGTH = 500
+_MAX_STARS = 3
+_MAX_BRACES = 3
+_MAX_COMMAS = 20
 
 
 class PathMatcher:
     """Paths that match one of `include` (all, if there is none) and none of `exclude`.
 
     `*` stays within one folder, `**` crosses them, `{md,rst}` gives a choice. A glob without a slash is matched with
-    the last part of the path alone, as in a `.gitignore`.
+    the last part of the path alone, as in a `.gitignore`; one that ends in a slash takes all that lies below.
+    Upper and lower case differ.
     """
 
     def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
-        self._include = tuple(map(_anywhere, include))
-        self._exclude = tuple(map(_anywhere, exclude))
+        whole = tuple(map(_anywhere, include))
+        self._include = _compiled(whole)
+        self._exclude = _compiled(tuple(map(_anywhere, exclude)))
+        self._naming = _compiled(tuple(pattern for pattern in whole if _names_files(pattern)))
+        self._emptied = _compiled(
+            tuple(pattern.removesuffix("/**") for pattern in map(_anywhere, exclude) if pattern.endswith("/**"))
+        )
+        self._starts = tuple(map(_literal_start, whole))
 
     def takes(self, path: str) -> bool:
         """`path` has forward slashes and no leading one."""
-        if self._include and not glob.globmatch(path, self._include, flags=_FLAGS):
+        if self._include is not None and not self._include.match(path):
             return False
-        return not (self._exclude and glob.globmatch(path, self._exclude, flags=_FLAGS))
+        return self._exclude is None or not self._exclude.match(path)
+
+    def names(self, path: str) -> bool:
+        """Whether a glob of `include` says which files it means (`*.cfg`, `LICENSE`), not only where (`docs/**`)."""
+        return self._naming is not None and self._naming.match(path)
+
+    def enters(self, folder: str) -> bool:
+        """False only if nothing below the folder is taken, whatever lies there."""
+        if self._emptied is not None and self._emptied.match(folder):
+            return False
+        parts = folder.split("/")
+        return not self._starts or any(
+            all(ours == theirs for ours, theirs in zip(start, parts, strict=False)) for start in self._starts
+        )
+
+
+def checked(pattern: str) -> str:
+    """The glob, if it can be used.
+
+    Raises: ValueError for one that stands for hundreds of globs, or so many stars that one path could take minutes.
+    """
+    if not pattern.strip("/") or len(pattern) > _MAX_LENGTH:
+        raise ValueError(f"a glob has 1 to {_MAX_LENGTH} characters")
+    parts = pattern.split("/")
+    if sum(part == "**" for part in parts) > _MAX_STARS or any(
+        part.count("*") > _MAX_STARS for part in parts if part != "**"
+    ):
+        raise ValueError(f"a glob has at most {_MAX_STARS} `**`, and {_MAX_STARS} stars between two slashes")
+    if any(first == second == "**" for first, second in pairwise(parts)):
+        raise ValueError("`**/**` means no more than `**`")
+    if pattern.count("{") > _MAX_BRACES or pattern.count(",") > _MAX_COMMAS or ".." in pattern:
+        raise ValueError(f"a glob has at most {_MAX_BRACES} choices in braces with {_MAX_COMMAS} commas, and no `..`")
+    return pattern
+
+
+def _compiled(patterns: Sequence[str]) -> glob.WcMatcher[str] | None:
+    return glob.compile(patterns, flags=_FLAGS) if patterns else None
 
 
 def _anywhere(pattern: str) -> str:
     pattern = pattern.removeprefix("/")
+    if pattern.endswith("/"):
+        pattern += "**"
     return pattern if "/" in pattern else f"**/{pattern}"
+
+
+def _names_files(pattern: str) -> bool:
+    return not _EVERYTHING.fullmatch(pattern.rsplit("/", 1)[-1])
+
+
+def _literal_start(pattern: str) -> tuple[str, ...]:
+    """The folders that every match of the pattern lies in."""
+    start: list[str] = []
+    for part in pattern.split("/")[:-1]:
+        if _MAGIC.search(part):
+            break
+        start.append(part)
+    return tuple(start)

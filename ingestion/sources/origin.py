@@ -35,6 +35,10 @@ class Known(Protocol):
         """What is remembered of those of the items that were fetched before. Ask for some hundreds at a time."""
         ...
 
+    def sample(self) -> KnownItem | None:
+        """Any one of the items that were fetched before; None if there are none, as in a source's first scan."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class OriginDocument:

@@ -1,0 +1,142 @@
+"""The worlds that the contract of origins is run on: real places, each changed as its own users change it.
+
+A new kind of origin joins with a class like `FolderWorld` and one line in `WORLDS`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from ingestion.sources.definitions import FolderOrigin
+from ingestion.sources.folder import Folder
+from ingestion.sources.origin import End, Fetched, Gone, KnownItem, Origin, Sighting, Unavailable, Unchanged
+
+SUFFIXES = frozenset({".md", ".txt", ".html"})
+MAX_BYTES = 1_000_000
+
+
+class World(Protocol):
+    """A place that documents come from, with a plain name for each of them, such as `a/one`."""
+
+    has_token: bool
+    """Whether `Origin.token` gives one."""
+
+    def put(self, name: str, text: str) -> None:
+        """The document exists from now on and holds the text."""
+        ...
+
+    def put_all(self, documents: Mapping[str, str]) -> None:
+        """Many at once."""
+        ...
+
+    def delete(self, name: str) -> None: ...
+
+    def rename(self, old: str, new: str) -> None:
+        """The same content under another key, the old key gone."""
+        ...
+
+    def key(self, name: str) -> str:
+        """The key under which the origin meets the document."""
+        ...
+
+    def broken(self) -> AbstractContextManager[None]:
+        """For a while nothing can be listed, as when a share is not mounted or a server does not answer."""
+        ...
+
+    def open(self) -> Origin:
+        """The origin as a fresh process opens it. The caller closes it."""
+        ...
+
+
+class Memory:
+    """`Known` as a sync keeps it: what was fetched, less what is gone. Counts how it is asked."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, KnownItem] = {}
+        self.largest_question = 0
+
+    def get(self, keys: Collection[str]) -> dict[str, KnownItem]:
+        self.largest_question = max(self.largest_question, len(keys))
+        return {key: self.items[key] for key in keys if key in self.items}
+
+    def sample(self) -> KnownItem | None:
+        return next(iter(self.items.values()), None)
+
+    def learn(self, sightings: Iterable[Sighting]) -> list[Sighting]:
+        """The sightings of one scan, remembered; in the end nothing is left of what the scan says is gone."""
+        seen: list[Sighting] = []
+        met: set[str] = set()
+        for sighting in sightings:
+            seen.append(sighting)
+            match sighting:
+                case Fetched(key, _, revision, state):
+                    met.add(key)
+                    self.items[key] = KnownItem(key, revision, state)
+                case Unchanged(key) | Unavailable(key):
+                    met.add(key)
+                case Gone(key):
+                    self.items.pop(key, None)
+                case End(complete):
+                    if complete:
+                        self.items = {key: item for key, item in self.items.items() if key in met}
+        return seen
+
+
+def later() -> int:
+    """A clock that is a minute ahead: no file is so fresh that its times can't be trusted."""
+    return time.time_ns() + 60_000_000_000
+
+
+class FolderWorld:
+    has_token = False
+
+    def __init__(self, base: Path) -> None:
+        self._root = base / "docs"
+        self._root.mkdir()
+
+    def put(self, name: str, text: str) -> None:
+        path = self._root / self.key(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+
+    def put_all(self, documents: Mapping[str, str]) -> None:
+        for name, text in documents.items():
+            self.put(name, text)
+
+    def delete(self, name: str) -> None:
+        (self._root / self.key(name)).unlink()
+
+    def rename(self, old: str, new: str) -> None:
+        target = self._root / self.key(new)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (self._root / self.key(old)).rename(target)
+
+    def key(self, name: str) -> str:
+        return f"{name}.md"
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        """Under another folder of the same name, as the mount point is once the share is gone."""
+        aside = self._root.with_name("aside")
+        self._root.rename(aside)
+        self._root.mkdir()
+        yield
+        self._root.rmdir()
+        aside.rename(self._root)
+
+    def open(self) -> Origin:
+        return Folder(FolderOrigin(path=self._root), SUFFIXES, MAX_BYTES, clock=later)
+
+
+@contextmanager
+def folder_world(base: Path) -> Iterator[World]:
+    yield FolderWorld(base)
+
+
+WORLDS: dict[str, Callable[[Path], AbstractContextManager[World]]] = {
+    "folder": folder_world,
+}
