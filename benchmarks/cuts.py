@@ -14,7 +14,8 @@ from ingestion.settings import ChunkingSettings
 Cut = Callable[[ParsedDocument], Sequence[Chunk]]
 Length = Callable[[Sequence[str]], list[int]]
 
-_WORDS = re.compile(r"\S+\s*|\s+")
+_WORDS = re.compile(r"\s*\S+|\s+")
+"""White space before the word: most tokenizers make one token of both."""
 _SEPARATORS = ("\n\n", "\n", " ", "")
 
 
@@ -112,13 +113,13 @@ def _split(text: str, span: Span, limits: tuple[int, int], length: Length, separ
 
 
 def _units(text: str, span: Span, separator: str) -> list[Span]:
-    """The span in parts, each ending behind a separator."""
+    """The span in parts, each but the first beginning with a separator."""
     if not separator:
         return [Span(at, at + 1) for at in range(span.start, span.end)]
     units, start = [], span.start
     while start < span.end:
-        found = text.find(separator, start, span.end)
-        end = span.end if found < 0 else found + len(separator)
+        found = text.find(separator, start + 1, span.end)
+        end = span.end if found < 0 else found
         units.append(Span(start, end))
         start = end
     return units
