@@ -1,0 +1,81 @@
+"""What a caller does with jobs: submit, watch, cancel. How they are run is the matter of `runner` and `queue`."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from ingestion.corpus.catalog import Catalog
+from ingestion.corpus.catalog_reader import Page
+from ingestion.corpus.records import DocumentSource
+from ingestion.corpus.scope import Scope, TenantId
+from ingestion.errors import InvalidRequest
+from ingestion.job_store import Job, JobId, JobStore
+from ingestion.pipeline import draft_of
+
+log = structlog.get_logger(__name__)
+
+Enqueue = Callable[[JobId, TenantId], None]
+
+_POLL_S = 0.05
+
+
+class Jobs:
+    """Submit jobs and watch them. Safe from several threads."""
+
+    def __init__(self, store: JobStore, catalog: Catalog, enqueue: Enqueue, chunker_version: str) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._enqueue = enqueue
+        self._chunker_version = chunker_version
+
+    def submit(self, scope: Scope, sources: Sequence[DocumentSource]) -> Job:
+        """A queued job for these documents. When this returns, it will be done even if the process dies."""
+        if not sources:
+            raise InvalidRequest("a job needs at least one document")
+        job = JobId(str(uuid.uuid4()))
+        self._store.add(scope, job, sources, unchanged=self._unchanged(scope, sources))
+        stored = self._store.get(scope, job)
+        if not stored.state.is_final:
+            self._enqueue(job, scope.tenant)
+        log.info("job_submitted", job_id=job, documents=len(sources))
+        return stored
+
+    def get(self, scope: Scope, job: JobId) -> Job:
+        """Raises: NotFound."""
+        return self._store.get(scope, job)
+
+    def list(self, scope: Scope, *, cursor: str | None = None, limit: int = 50) -> Page[Job]:
+        """Jobs, newest first. Raises: InvalidRequest for a foreign cursor."""
+        return self._store.list_jobs(scope, cursor=cursor, limit=limit)
+
+    def cancel(self, scope: Scope, job: JobId) -> Job:
+        """Stop a job before its next document; what is ingested stays. A job that is over stays as it ended.
+
+        Raises: NotFound.
+        """
+        self._store.cancel(scope, job)
+        return self._store.get(scope, job)
+
+    def wait(self, scope: Scope, job: JobId, timeout_s: float) -> Job:
+        """The job when it is over, or as it stands after `timeout_s`. Raises: NotFound."""
+        deadline = time.monotonic() + timeout_s
+        while not self._store.is_over(scope, job) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        return self._store.get(scope, job)
+
+    def _unchanged(self, scope: Scope, sources: Sequence[DocumentSource]) -> set[int]:
+        now = datetime.now(UTC)
+        drafts = [draft_of(scope, source, now, self._chunker_version) for source in sources]
+        live = self._catalog.live_versions(scope, {draft.key for draft in drafts})
+        twice = Counter(draft.key for draft in drafts)
+        return {
+            position
+            for position, draft in enumerate(drafts)
+            if live.get(draft.key) == draft.version and twice[draft.key] == 1
+        }
