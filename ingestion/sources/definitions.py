@@ -111,10 +111,20 @@ class WebOrigin(_Definition):
     url: str = Field(
         pattern=r"^https?://", max_length=2000, description="start page, or a sitemap (a path that ends in `.xml`)"
     )
-    include: Globs = Field((), description="only paths that match one of these globs (`/docs/**`)")
-    exclude: Globs = Field((), description="no path that matches one of these globs")
+    include: Globs = Field(
+        (), description="only paths that match one of these globs (`/docs/**`); others are read for their links alone"
+    )
+    exclude: Globs = Field((), description="no path that matches one of these globs, not even for its links")
     max_pages: int = Field(1000, ge=1, le=100_000, description="more pages than this are not read, and that is said")
     delay_s: float = Field(0.2, ge=0, le=60, description="pause between two requests; robots.txt may ask for more")
+
+    @field_validator("url")
+    @classmethod
+    def _without_credentials(cls, url: str) -> str:
+        authority = re.split(r"[/?#]", url.partition("://")[2])[0]
+        if not authority or "@" in authority or not url.isprintable() or " " in url:
+            raise ValueError("give the address of a page, with a host and without user or password")
+        return url
 
 
 class SqlOrigin(_Definition):
