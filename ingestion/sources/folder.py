@@ -22,7 +22,7 @@ from pathlib import PurePosixPath
 from ingestion.errors import RejectionCode, SourceUnavailable
 from ingestion.sources.definitions import FolderOrigin
 from ingestion.sources.listing import Listed, key_of, path_of, readable, sightings
-from ingestion.sources.matching import PathMatcher
+from ingestion.sources.matching import FileMatcher
 from ingestion.sources.origin import End, Fetched, Gone, Known, OriginDocument, Sighting, Unavailable
 
 _FRESH_NS = 2_000_000_000
@@ -57,8 +57,7 @@ class Folder:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._path = definition.path
-        self._matcher = PathMatcher(definition.include, definition.exclude)
-        self._suffixes = frozenset(suffixes)
+        self._files = FileMatcher(definition.include, definition.exclude, suffixes)
         self._max_bytes = max_bytes
         self._clock = clock
 
@@ -128,24 +127,13 @@ class Folder:
                     path = os.path.join(folder, os.fsencode(name))  # noqa: PTH118 (bytes)
                     if is_folder:
                         below.append(path)
-                    elif self._takes(path):
+                    elif self._files.takes(path):
                         yield from self._listed(scan, descriptor, path)
             except OSError as error:
                 yield self._unlisted_below(scan, folder, error)
             finally:
                 os.close(descriptor)
-            folders.extend(path for path in reversed(below) if self._enters(path))
-
-    def _takes(self, path: bytes) -> bool:
-        name = path.decode("utf-8", "replace")
-        plain = PurePosixPath(name)
-        if plain.name.startswith(".") or not self._matcher.takes(name):
-            return False
-        return plain.suffix.lower() in self._suffixes or self._matcher.names(name)
-
-    def _enters(self, path: bytes) -> bool:
-        name = path.decode("utf-8", "replace")
-        return not PurePosixPath(name).name.startswith(".") and self._matcher.enters(name)
+            folders.extend(path for path in reversed(below) if self._files.enters(path))
 
     def _listed(self, scan: _Scan, folder: int, path: bytes) -> Iterator[Listed]:
         """The file, unless it is none: a link that leads nowhere, outside or to a folder, a pipe, a device."""

@@ -1,10 +1,11 @@
-"""Which paths a source takes, by globs."""
+"""Which paths a source takes: by globs, and for files by kind too."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
+from pathlib import PurePosixPath
 
 from wcmatch import glob
 
@@ -55,6 +56,26 @@ class PathMatcher:
         )
 
 
+class FileMatcher:
+    """Files of a kind that is read (`suffixes`), or that a glob names, but no hidden ones. Paths as their bytes."""
+
+    def __init__(self, include: Sequence[str], exclude: Sequence[str], suffixes: Collection[str]) -> None:
+        self._paths = PathMatcher(include, exclude)
+        self._suffixes = frozenset(suffixes)
+
+    def takes(self, path: bytes) -> bool:
+        if _is_hidden(path):
+            return False
+        name = path.decode("utf-8", "replace")
+        if not self._paths.takes(name):
+            return False
+        return PurePosixPath(name).suffix.lower() in self._suffixes or self._paths.names(name)
+
+    def enters(self, folder: bytes) -> bool:
+        """False only if nothing below the folder is taken, whatever lies there."""
+        return not _is_hidden(folder) and self._paths.enters(folder.decode("utf-8", "replace"))
+
+
 def checked(pattern: str) -> str:
     """The glob, if it can be used.
 
@@ -97,3 +118,7 @@ def _literal_start(pattern: str) -> tuple[str, ...]:
             break
         start.append(part)
     return tuple(start)
+
+
+def _is_hidden(path: bytes) -> bool:
+    return path.startswith(b".") or b"/." in path

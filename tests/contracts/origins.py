@@ -11,9 +11,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from ingestion.sources.definitions import FolderOrigin
+from ingestion.sources.definitions import FolderOrigin, GitOrigin
 from ingestion.sources.folder import Folder
+from ingestion.sources.git import Git
 from ingestion.sources.origin import End, Fetched, Gone, KnownItem, Origin, Sighting, Unavailable, Unchanged
+from tests.ingestion.sources.repositories import GitRepository
 
 SUFFIXES = frozenset({".md", ".txt", ".html"})
 MAX_BYTES = 1_000_000
@@ -132,11 +134,62 @@ class FolderWorld:
         return Folder(FolderOrigin(path=self._root), SUFFIXES, MAX_BYTES, clock=later)
 
 
+class GitWorld:
+    """A repository with a work tree, each change a commit."""
+
+    has_token = True
+
+    def __init__(self, base: Path) -> None:
+        self.repository = GitRepository(base / "manual")
+        self._workspace = base / "workspace"
+
+    def put(self, name: str, text: str) -> None:
+        self.put_all({name: text})
+
+    def put_all(self, documents: Mapping[str, str]) -> None:
+        self.repository.commit({self.key(name): text for name, text in documents.items()})
+
+    def delete(self, name: str) -> None:
+        self.repository.run("rm", "--quiet", "--", self.key(name))
+        self.repository.commit({}, "deleted")
+
+    def rename(self, old: str, new: str) -> None:
+        (self.repository.path / self.key(new)).parent.mkdir(parents=True, exist_ok=True)
+        self.repository.run("mv", "--", self.key(old), self.key(new))
+        self.repository.commit({}, "renamed")
+
+    def key(self, name: str) -> str:
+        return f"{name}.md"
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        """The host does not have the repository for a while."""
+        aside = self.repository.path.with_name("aside")
+        self.repository.path.rename(aside)
+        yield
+        aside.rename(self.repository.path)
+
+    def open(self) -> Origin:
+        return Git(
+            GitOrigin(url=str(self.repository.path)),
+            workspace=self._workspace,
+            suffixes=SUFFIXES,
+            max_bytes=MAX_BYTES,
+            timeout_s=60,
+        )
+
+
 @contextmanager
 def folder_world(base: Path) -> Iterator[World]:
     yield FolderWorld(base)
 
 
+@contextmanager
+def git_world(base: Path) -> Iterator[World]:
+    yield GitWorld(base)
+
+
 WORLDS: dict[str, Callable[[Path], AbstractContextManager[World]]] = {
     "folder": folder_world,
+    "git": git_world,
 }
