@@ -23,6 +23,7 @@ REPO = Path(__file__).resolve().parent.parent
 SCOPE = Scope(TenantId("default"))
 _MAX_BYTES = 50_000_000
 _START_S = 120
+_STRIDE = 97
 
 
 def eval_data() -> Path:
@@ -54,6 +55,12 @@ def bulk_documents() -> Iterator[DocumentSource]:
                     media_type="text/markdown",
                     source=path.name,
                 )
+
+
+def mixed_bulk_documents() -> list[DocumentSource]:
+    """The bulk documents that hold any text, in an order in which every collection comes up early."""
+    documents = [document for document in bulk_documents() if document.data.strip()]
+    return [document for first in range(_STRIDE) for document in documents[first::_STRIDE]]
 
 
 @contextmanager
