@@ -105,18 +105,17 @@ class Chunker:
         if piece.kind is not ElementKind.TABLE:
             cut = cut_lines if piece.kind is ElementKind.CODE else cut_prose
             parts = cut(text, piece.span, limit, self._count)
-            return [replace(piece, span=span, tokens=tokens) for span, tokens in parts]
+            return [replace(piece, span=span, tokens=tokens, part=True) for span, tokens in parts]
         header = piece.header or table_header(text, piece.span, limit * CHARS_PER_TOKEN)
         size = self._count([header.of(text)])[0] if header else 0
         if 3 * size > limit:
             header, size = None, 0
         parts = cut_lines(text, piece.span, limit - size, self._count)
-        plain = [replace(piece, span=span, tokens=tokens, header=None, header_tokens=0) for span, tokens in parts]
-        if header is None:
-            return plain
+        bare = replace(piece, part=True, header=None, header_tokens=0)
+        under = replace(bare, header=header, header_tokens=size)
         return [
-            replace(part, header=header, header_tokens=size) if part.span.start >= header.end else part
-            for part in plain
+            replace(under if header and span.start >= header.end else bare, span=span, tokens=tokens)
+            for span, tokens in parts
         ]
 
     def _paths(self, document: ParsedDocument) -> list[Path]:
@@ -165,9 +164,11 @@ class Chunker:
         return groups
 
     def _fit_behind(self, text: str, run: list[Piece], piece: Piece, room: int) -> list[list[Piece]]:
-        """Runs for a glued run and a piece too long to follow it: headings take the piece's first part along."""
+        """Runs for a glued run and a piece too long to follow it: headings take the piece's first part along, unless
+        that would cut code or a table that fits into a chunk."""
         headings_only = all(before.kind is ElementKind.HEADING for before in run)
-        if not headings_only or piece.kind is ElementKind.HEADING or room < _LEAST_PART:
+        stays_whole = piece.kind is ElementKind.HEADING or (piece.kind in WHOLE and not piece.part)
+        if not headings_only or stays_whole or room < _LEAST_PART:
             return [run, [piece]]
         first, *rest = self._cut(text, piece, room)
         return [[*run, first], *([part] for part in rest)]

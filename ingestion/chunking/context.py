@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from ingestion.chunking.cutting import CountTokens
 from ingestion.corpus.records import Chunk, Span
 
-_RULE = re.compile(r"[\s>|:+=-]*[-=][\s>|:+=-]*")
+_RULE_MARKS = " \t>|:+=-"
 _SEPARATOR = " > "
 _LONGEST_PART = 400
 """Characters of a title or heading that are worth encoding with every chunk."""
@@ -23,7 +22,8 @@ def table_header(text: str, table: Span, longest: int) -> Span | None:
     if first < 0:
         return None
     second = text.find("\n", first + 1, min(table.end, table.start + longest))
-    if second < 0 or not _RULE.fullmatch(text, first + 1, second):
+    rule = text[first + 1 : max(first + 1, second)]
+    if rule.strip(_RULE_MARKS) or not ("-" in rule or "=" in rule):
         return None
     return Span(table.start, second + 1)
 

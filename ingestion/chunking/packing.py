@@ -21,7 +21,7 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """An element, or a part of one that is too long to stay whole. `glued`: must not be parted from the next.
+    """An element, or a `part` of one that is too long to stay whole. `glued`: must not be parted from the next.
 
     `tokens` counts the text alone. `header` is of the table that this part continues, `header_tokens` its size.
     """
@@ -32,6 +32,7 @@ class Piece:
     path: Path
     page: int | None
     glued: bool = False
+    part: bool = False
     header: Span | None = None
     header_tokens: int = 0
 
