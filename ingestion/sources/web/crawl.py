@@ -98,9 +98,10 @@ class Crawl:
     def finish(self) -> Iterator[Sighting]:
         """What the whole scan showed to be gone, and its end.
 
-        Raises: SourceUnavailable if not one item could be had: that is a broken site rather than an empty one.
+        Raises: SourceUnavailable if not one item could be had, unless the site says of a page that it used to have
+            that this is gone: a broken site is likelier than an empty one.
         """
-        if not self._had:
+        if not self._had and not self._was_emptied():
             raise SourceUnavailable(
                 f"{self._manner.start}: not one document of the site could be had. {self._unindexed} pages ask not to "
                 f"be indexed, {self._outside} addresses in sitemaps lie outside {self._manner.site.address}"
@@ -254,6 +255,18 @@ class Crawl:
             self._missing.add("pages")
         self._recall(lead, item)
         return _unavailable(lead.url, why.reason, why.detail)
+
+    def _was_emptied(self) -> bool:
+        """Whether a page that was had before, and that nothing leads to any more, is gone."""
+        sample = self._known.sample()
+        if sample is None or self._frontier.met(sample.key):
+            return False
+        if self._manner.site.locate(sample.key) is None or not self._manner.rules.allows(sample.key):
+            return False
+        try:
+            return self._client.get(sample.key, limit=self._manner.max_bytes).status in _GONE
+        except DocumentRejected:
+            return False
 
     def _arrives(self, target: str) -> bool:
         for _ in range(MAX_REDIRECTS + 1):

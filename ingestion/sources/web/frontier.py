@@ -57,6 +57,9 @@ class Frontier:
     def done(self, url: str) -> None:
         self._done.add(url)
 
+    def met(self, url: str) -> bool:
+        return url in self._seen
+
     def waits(self, url: str) -> bool:
         """Whether it was seen and its outcome is not known yet."""
         return url in self._seen and url not in self._done
