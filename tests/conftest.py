@@ -17,6 +17,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, make_url, text
 
+from tests.mariadb import mariadb_programs, running_mariadb
 from tests.postgres import running_postgres
 
 REPO = Path(__file__).resolve().parent.parent
@@ -57,6 +58,7 @@ def chromium_program() -> str | None:
 _MISSING: dict[str, Callable[[], str | None]] = {
     "qdrant_server": _qdrant_binary_missing,
     "postgres": lambda: None if postgres_programs() else "the Postgres programs initdb and pg_ctl are not installed",
+    "mariadb": lambda: None if mariadb_programs() else "mariadbd and mariadb-install-db are not installed",
     "browser": lambda: None if chromium_program() else "Chromium is not installed",
 }
 
@@ -123,5 +125,30 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
         yield make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
         with admin.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    finally:
+        admin.dispose()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[str]:
+    """SQLAlchemy address of a MariaDB that lives as long as the run; tests that use it carry the marker `mariadb`."""
+    programs = mariadb_programs()
+    if programs is None:
+        pytest.skip("mariadbd and mariadb-install-db are not installed")
+    with running_mariadb(programs) as url:
+        yield url
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: str) -> Iterator[str]:
+    """SQLAlchemy address of an empty database of its own."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = create_engine(mariadb_server, isolation_level="AUTOCOMMIT")
+    try:
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
+        yield make_url(mariadb_server).set(database=name).render_as_string(hide_password=False)
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name}"))
     finally:
         admin.dispose()
