@@ -71,11 +71,12 @@ class Batch:
         elif key not in self._vectors:
             self._texts[key] = embedding_text(parsed.draft.title, chunk)
 
-    def embed(self, embedder: Embedder) -> None:
-        """Find the vectors that are missing. Equal texts are embedded once."""
+    def embed(self, embedder: Embedder) -> int:
+        """Find the vectors that are missing. Equal texts are embedded once. Returns how many were."""
         if self._texts:
             embeddings = embedder.embed_documents(list(self._texts.values()))
             self._vectors.update(zip(self._texts, embeddings, strict=True))
+        return len(self._texts)
 
     def by_document(self) -> Iterator[tuple[Parsed, list[EmbeddedChunk]]]:
         """Each document's chunks in this batch with their embeddings, once `embed` has been called."""

@@ -49,10 +49,14 @@ def _at_once() -> None:
 
 @dataclass(slots=True)
 class Run:
-    """One pass over some documents; iterate to do the work. `stage_seconds` is complete when the iteration ends."""
+    """One pass over some documents; iterate to do the work. The figures are complete when the iteration ends.
+
+    Of the chunks that were written, `embedded` texts went through the model; the rest had a vector already.
+    """
 
     outcomes: Iterator[Outcome]
     stage_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    embedded: int = 0
 
     def __iter__(self) -> Iterator[Outcome]:
         return self.outcomes
@@ -88,7 +92,7 @@ class Pipeline:
             scope,
             submitted_at or datetime.now(UTC),
             wait_turn,
-            run.stage_seconds,
+            run,
         )
         run.outcomes = pass_.outcomes(sources)
         return run
@@ -104,7 +108,7 @@ class _Pass:
     scope: Scope
     submitted_at: datetime
     wait_turn: Callable[[], None]
-    seconds: dict[str, float]
+    run: Run
     underway: dict[DocumentKey, VersionId] = field(default_factory=dict)
     """Versions that are read and not yet live. Written by both threads, each key by one at a time."""
 
@@ -175,9 +179,9 @@ class _Pass:
         started = time.perf_counter()
         document = self.parser.parse(source)
         parsed_at = time.perf_counter()
-        self.seconds["parse"] += parsed_at - started
+        self.run.stage_seconds["parse"] += parsed_at - started
         chunks = self.chunker.chunk(document)
-        self.seconds["chunk"] += time.perf_counter() - parsed_at
+        self.run.stage_seconds["chunk"] += time.perf_counter() - parsed_at
         if not chunks:
             raise DocumentRejected(RejectionCode.NO_TEXT, "the document holds no text that could be searched")
         return Parsed(position, completed(draft, source, document), document, outline(document), chunks, attached_to)
@@ -185,16 +189,16 @@ class _Pass:
     def _write(self, batch: Batch) -> Iterator[Outcome]:
         self.wait_turn()
         started = time.perf_counter()
-        batch.embed(self.corpus.embedder)
+        self.run.embedded += batch.embed(self.corpus.embedder)
         embedded_at = time.perf_counter()
-        self.seconds["embed"] += embedded_at - started
+        self.run.stage_seconds["embed"] += embedded_at - started
         finished = []
         for parsed, chunks in batch.by_document():
             self.corpus.writer.add_chunks(self.scope, parsed.draft, chunks)
             parsed.written += len(chunks)
             if parsed.is_complete:
                 finished.append(self._publish(parsed))
-        self.seconds["index"] += time.perf_counter() - embedded_at
+        self.run.stage_seconds["index"] += time.perf_counter() - embedded_at
         yield from finished
 
     def _publish(self, parsed: Parsed) -> Outcome:
