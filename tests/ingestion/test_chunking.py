@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ingestion.chunking import Chunker, outline
-from ingestion.corpus.records import Chunk, ParsedDocument
+from ingestion.corpus.records import Chunk, Element, ElementKind, ParsedDocument, Span
 from ingestion.parsing.markdown import MarkdownParser
+from ingestion.pipeline import embedding_text
 from ingestion.settings import ChunkingSettings
 from tests.ingestion.documents import assert_chunked, characters_in_fours
 
@@ -24,6 +25,11 @@ def cut(source: str, settings: ChunkingSettings = _SETTINGS) -> list[Chunk]:
     chunks = Chunker(settings, characters_in_fours).chunk(document)
     assert_chunked(document, chunks, settings.hard_max_tokens)
     return list(chunks)
+
+
+def table(text: str) -> ParsedDocument:
+    text = text.rstrip()
+    return ParsedDocument(text, (Element(ElementKind.TABLE, Span(0, len(text))),), "Doc", "text/plain")
 
 
 def test_sections_are_chunks_under_their_headings() -> None:
@@ -100,6 +106,94 @@ def test_small_siblings_share_a_chunk_under_their_parent() -> None:
 def test_sections_of_different_parents_do_not_mix() -> None:
     chunks = cut(f"# T\n\n## A\n\n### A1\n\nTime.\n\n## B\n\n### B1\n\n{_SENTENCE * 3}")
     assert [chunk.heading_path for chunk in chunks] == [("A", "A1"), ("B", "B1")]
+
+
+def test_a_document_of_headings_alone_is_searchable_within_the_limits() -> None:
+    chunks = cut("\n\n".join(f"## Heading number {number}" for number in range(60)))
+    assert len(chunks) > 1
+    assert all(set(chunk.kinds) == {ElementKind.HEADING} for chunk in chunks)
+
+
+def test_an_empty_section_goes_with_the_one_after_it() -> None:
+    chunks = cut(f"## A\n\n{_SENTENCE * 4}\n\n## Empty\n\n## B\n\n{_SENTENCE * 4}")
+    assert [chunk.text.split("\n")[0] for chunk in chunks] == ["## A", "## Empty"]
+    assert chunks[1].heading_path == ("B",)
+
+
+def test_a_document_of_code_alone_is_cut_between_blocks() -> None:
+    block = "```\n" + "key: value\n" * 20 + "```"  # 57 tokens
+    chunks = cut("\n\n".join([block] * 5))
+    assert [chunk.text for chunk in chunks] == [block] * 5
+    assert {chunk.kinds for chunk in chunks} == {(ElementKind.CODE,)}
+
+
+def test_code_that_fits_is_whole_even_if_its_heading_then_stands_alone() -> None:
+    code = "```\n" + "key: value\n" * 42 + "```"  # 118 tokens of 120
+    chunks = cut(f"## How\n\n{code}")
+    assert [chunk.text for chunk in chunks] == ["## How", code]
+    assert {chunk.heading_path for chunk in chunks} == {("How",)}
+
+
+def test_every_part_of_a_table_knows_its_header() -> None:
+    header = "| flag | meaning |\n|:-----|--------:|\n"
+    rows = "\n".join(f"| --flag-{number} | what it does |" for number in range(40))
+    chunks = cut(f"## Flags\n\n{header}{rows}")
+    assert len(chunks) > 2
+    assert chunks[0].text.startswith("## Flags\n\n" + header)
+    assert [chunk.context for chunk in chunks] == ["", *[header] * (len(chunks) - 1)]
+    assert all(chunk.text.startswith("| --flag-") for chunk in chunks[1:])
+    assert all(len(chunk.context + chunk.text) // 4 <= _SETTINGS.hard_max_tokens for chunk in chunks)
+    assert embedding_text("Doc", chunks[1]).startswith(f"Doc > Flags\n\n{header}| --flag-")
+
+
+def test_a_table_that_is_cut_for_its_heading_keeps_the_header_for_the_rest() -> None:
+    header = "| a | b |\n|---|---|\n"
+    rows = "\n".join("| some cell | another |" for _ in range(40))
+    heading = "## " + "Long heading " * 12
+    chunks = cut(f"{heading}\n\n{header}{rows}")
+    assert [bool(chunk.context) for chunk in chunks] == [False, *[True] * (len(chunks) - 1)]
+
+
+@pytest.mark.parametrize("header", ["| " + "wide " * 60 + "|\n|---|\n", "| a | b |\n"])
+def test_a_table_without_a_short_header_is_cut_without_one(header: str) -> None:
+    document = table(header + "| 1 | 2 |\n" * 100)
+    chunks = Chunker(_SETTINGS, characters_in_fours).chunk(document)
+    assert len(chunks) > 1
+    assert not any(chunk.context for chunk in chunks)
+
+
+def test_no_chunk_is_longer_than_the_embedder_reads() -> None:
+    code = "```\n" + "key: value\n" * 42 + "```"
+    document = parsed(f"## How\n\n{code}\n\n{_SENTENCE * 20}")
+    chunks = Chunker(_SETTINGS, characters_in_fours, lambda: 80).chunk(document)
+    assert_chunked(document, chunks, 80 - 32)
+    assert len(chunks) > 6
+
+
+def test_headings_that_do_not_fit_beside_the_text_go_from_the_outside_in() -> None:
+    code = "```\n" + "key: value\n" * 42 + "```"
+    document = parsed(f"# A\n\n## {'outer ' * 14}\n\n### inner\n\n{code}\n\n{_SENTENCE}", title="Title")
+    chunks = Chunker(_SETTINGS, characters_in_fours, lambda: 152).chunk(document)
+    (long,) = [chunk for chunk in chunks if code in chunk.text]
+    assert long.heading_path == ("A", ("outer " * 14).strip(), "inner")
+    assert long.breadcrumb == "Title > inner"
+    assert embedding_text("Title", long) == f"Title > inner\n\n{long.text}"
+    assert [chunk.breadcrumb for chunk in chunks if chunk is not long] == [None] * (len(chunks) - 1)
+
+
+def test_a_title_that_does_not_fit_beside_the_text_loses_its_end() -> None:
+    code = "```\n" + "key: value\n" * 42 + "```"
+    (chunk,) = Chunker(_SETTINGS, characters_in_fours, lambda: 152).chunk(parsed(code, title="word " * 100))
+    assert chunk.breadcrumb is not None
+    assert chunk.breadcrumb.startswith("word word")
+    assert characters_in_fours([chunk.breadcrumb])[0] + chunk.tokens <= 152 - 16
+
+
+def test_the_longest_input_is_asked_for_at_the_first_document_only() -> None:
+    def fail() -> int:
+        raise AssertionError("the model would be loaded")
+
+    assert Chunker(_SETTINGS, characters_in_fours, fail).version
 
 
 def test_a_document_without_text_has_no_chunks() -> None:
