@@ -20,6 +20,8 @@ LAYERED = (
     "ingestion.sources",
     "ingestion.telemetry",
     "ingestion.job_store",
+    "ingestion.source_store",
+    "ingestion.syncing",
     "ingestion.chunking",
     "ingestion.pipeline",
     "ingestion.jobs",
