@@ -17,8 +17,9 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Tunnels and documentation ranges that `is_global` lets pass, in some versions of Python at least.
+# Tunnels, protocol assignments and documentation ranges that `is_global` lets pass, in some versions of Python at least.
 _NEVER = (
+    ipaddress.IPv4Network("192.0.0.0/24"),
     ipaddress.IPv4Network("192.88.99.0/24"),
     ipaddress.IPv6Network("2001::/23"),
     ipaddress.IPv6Network("2001:db8::/32"),

@@ -11,11 +11,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from ingestion.sources.definitions import FolderOrigin, GitOrigin
+from ingestion.settings import SourcesSettings
+from ingestion.sources.definitions import FolderOrigin, GitOrigin, WebOrigin
 from ingestion.sources.folder import Folder
 from ingestion.sources.git import Git
 from ingestion.sources.origin import End, Fetched, Gone, KnownItem, Origin, Sighting, Unavailable, Unchanged
+from ingestion.sources.web import Web
 from tests.ingestion.sources.repositories import GitRepository
+from tests.ingestion.sources.servers import Reply, SiteServer, page, running_site, sitemap
 
 SUFFIXES = frozenset({".md", ".txt", ".html"})
 MAX_BYTES = 1_000_000
@@ -179,6 +182,57 @@ class GitWorld:
         )
 
 
+class WebWorld:
+    """A site that names its pages in a sitemap, or links them from a start page that is no document itself."""
+
+    has_token = False
+
+    def __init__(self, site: SiteServer, *, by_links: bool) -> None:
+        self._site = site
+        self._start = "/index.html" if by_links else "/sitemap.xml"
+        self._by_links = by_links
+        self._publish()
+
+    def put(self, name: str, text: str) -> None:
+        self.put_all({name: text})
+
+    def put_all(self, documents: Mapping[str, str]) -> None:
+        headers = {"Content-Type": "text/markdown; charset=utf-8"}
+        self._site.pages |= {f"/{name}.md": Reply(text.encode(), headers=headers) for name, text in documents.items()}
+        self._publish()
+
+    def delete(self, name: str) -> None:
+        del self._site.pages[f"/{name}.md"]
+        self._publish()
+
+    def rename(self, old: str, new: str) -> None:
+        self._site.pages[f"/{new}.md"] = self._site.pages[f"/{old}.md"]
+        self.delete(old)
+
+    def key(self, name: str) -> str:
+        return self._site.url(f"/{name}.md")
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        """The server is overloaded for a while."""
+        pages = self._site.pages
+        self._site.pages = {path: Reply(status=503) for path in pages}
+        yield
+        self._site.pages = pages
+
+    def open(self) -> Origin:
+        return Web(
+            WebOrigin(url=self._site.url(self._start), include=("*.md",), delay_s=0),
+            settings=SourcesSettings(allowed_hosts=("127.0.0.1",)),
+            max_bytes=MAX_BYTES,
+            pause=lambda seconds: None,
+        )
+
+    def _publish(self) -> None:
+        named = [path for path in self._site.pages if path.endswith(".md")]
+        self._site.pages[self._start] = page(*named) if self._by_links else sitemap(map(self._site.url, named))
+
+
 @contextmanager
 def folder_world(base: Path) -> Iterator[World]:
     yield FolderWorld(base)
@@ -189,7 +243,21 @@ def git_world(base: Path) -> Iterator[World]:
     yield GitWorld(base)
 
 
+@contextmanager
+def web_links_world(_: Path) -> Iterator[World]:
+    with running_site() as site:
+        yield WebWorld(site, by_links=True)
+
+
+@contextmanager
+def web_sitemap_world(_: Path) -> Iterator[World]:
+    with running_site() as site:
+        yield WebWorld(site, by_links=False)
+
+
 WORLDS: dict[str, Callable[[Path], AbstractContextManager[World]]] = {
     "folder": folder_world,
     "git": git_world,
+    "web-links": web_links_world,
+    "web-sitemap": web_sitemap_world,
 }

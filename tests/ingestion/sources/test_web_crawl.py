@@ -8,7 +8,8 @@ import pytest
 
 from ingestion.errors import RejectionCode, SourceUnavailable
 from ingestion.sources.origin import End
-from tests.ingestion.sources.sites import HTML, Reader, Reply, SiteServer, page, redirect, running_site
+from tests.ingestion.sources.servers import HTML, Reply, SiteServer, page, redirect, running_site
+from tests.ingestion.sources.sites import Reader
 
 
 @pytest.fixture
