@@ -88,7 +88,7 @@ class ParsingSettings(_Group):
     max_text_chars: int = Field(10_000_000, ge=1, description="longest normalised text accepted")
     max_unpacked_bytes: int = Field(300_000_000, ge=1, description="largest content of a zip-based document")
     timeout_s: float = Field(60.0, gt=0, description="wall time for one document")
-    memory_mb: int = Field(2048, ge=256, description="address space of the parser process")
+    memory_mb: int = Field(2048, ge=512, description="address space of the parser process")
     processes: int = Field(1, ge=1, description="parser processes")
     max_attachments: int = Field(50, ge=0, le=1000, description="attachments of one e-mail that become documents")
     ocr_max_pages: int = Field(200, ge=0, description="pages of one document that go through text recognition")

@@ -7,6 +7,7 @@ from markdown_it.token import Token
 
 from ingestion.corpus.headings import HeadingReader
 from ingestion.corpus.records import Element, ElementKind, Metadata, Span
+from ingestion.parsing.admonitions import enable_admonitions
 from ingestion.parsing.building import Parsed, fill_gaps
 from ingestion.parsing.frontmatter import split_front_matter
 
@@ -18,7 +19,7 @@ class MarkdownParser:
     """Reads blocks only: inline marks stay as they are, and their parsing, not linear in hostile input, is left out."""
 
     def __init__(self) -> None:
-        self._blocks = MarkdownIt("commonmark").enable("table").disable(["inline"])
+        self._blocks = enable_admonitions(MarkdownIt("commonmark").enable("table").disable(["inline"]))
         self._headings = HeadingReader()
 
     def parse(self, source: str) -> Parsed:

@@ -14,9 +14,10 @@ from ingestion.parsing.encoding import decode
 from ingestion.parsing.formats import NAMES, Format
 from ingestion.parsing.html import parse_html
 from ingestion.parsing.jsondata import parse_json, parse_json_lines
+from ingestion.parsing.language import LanguageDetector
 from ingestion.parsing.mail import parse_eml
 from ingestion.parsing.markdown import MarkdownParser
-from ingestion.parsing.office import OfficeParser, parse_xlsx
+from ingestion.parsing.office import SlideParser, parse_xlsx
 from ingestion.parsing.pandoc import parse_with_pandoc
 from ingestion.parsing.plain import parse_plain
 from ingestion.parsing.tables import parse_csv
@@ -34,7 +35,8 @@ class DocumentReader:
         self._settings = settings
         self._take_more_time = take_more_time
         self._markdown = MarkdownParser()
-        self._office: OfficeParser | None = None
+        self._language = LanguageDetector()
+        self._slides: SlideParser | None = None
 
     def read(self, name: str, data: bytes, media_type: str | None, title: str | None) -> ParsedDocument:
         """The document's normalised text and structure.
@@ -59,6 +61,8 @@ class DocumentReader:
         found_title = parsed.title if parsed.title and any(char.isalnum() for char in parsed.title) else ""
         named = (title or found_title).strip() or title_from_name(name)
         metadata = dict(parsed.metadata or {})
+        if language := self._language.language(parsed.text, parsed.elements, metadata):
+            metadata["language"] = language
         return ParsedDocument(parsed.text, parsed.elements, named, found.value, metadata, parsed.attachments)
 
     def _parse(self, data: bytes, found: Format) -> Parsed:
@@ -67,9 +71,17 @@ class DocumentReader:
                 from ingestion.parsing.pdf import parse_pdf
 
                 return parse_pdf(data)
-            case Format.DOCX | Format.PPTX:
-                self._office = self._office or OfficeParser()
-                return self._office.parse(data, found)
+            case Format.DOCX:
+                from ingestion.parsing.word import parse_docx
+
+                return parse_docx(data)
+            case Format.ODT:
+                from ingestion.parsing.opendocument import parse_odt
+
+                return parse_odt(data)
+            case Format.PPTX:
+                self._slides = self._slides or SlideParser()
+                return self._slides.parse(data)
             case Format.XLSX:
                 return parse_xlsx(data)
             case Format.EML:
@@ -78,7 +90,7 @@ class DocumentReader:
                 from ingestion.parsing.outlook import parse_msg
 
                 return parse_msg(data, self._settings.max_attachments, self._settings.max_bytes)
-            case Format.RTF | Format.ODT | Format.EPUB:
+            case Format.RTF | Format.EPUB:
                 return parse_with_pandoc(data, found, self._settings.timeout_s)
             case Format.RST | Format.ORG:
                 return parse_with_pandoc(clean(decode(data)).encode(), found, self._settings.timeout_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from ingestion.corpus.records import ElementKind
@@ -12,6 +13,9 @@ from ingestion.parsing.building import Block, Parsed, assemble, squeeze
 
 _SNIFFED_CHARS = 20_000
 _LONGEST_HEADER = 80
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_LEAST_DIFFERENT = 0.8
+"""Share of a header's cells that differ: a wide sheet may well name two columns alike."""
 _LONGEST_FIELD = 10_000_000
 
 
@@ -47,10 +51,12 @@ def record_blocks(rows: Iterable[Sequence[str]]) -> Iterator[Block]:
 
 
 def _is_header(row: Sequence[str]) -> bool:
-    """Short different words, none of them a number."""
+    """Short, mostly different words; a number only as a year among them."""
     cells = [cell.strip() for cell in row if cell.strip()]
-    short = all(len(cell) <= _LONGEST_HEADER and not _is_number(cell) for cell in cells)
-    return short and len(set(cells)) == len(cells) and len(cells) > 1
+    short = all(len(cell) <= _LONGEST_HEADER and (not _is_number(cell) or _YEAR.fullmatch(cell)) for cell in cells)
+    worded = any(not _is_number(cell) for cell in cells)
+    different = len(set(cells)) >= _LEAST_DIFFERENT * len(cells)
+    return short and worded and different and len(cells) > 1
 
 
 def _is_number(cell: str) -> bool:

@@ -84,7 +84,7 @@ def test_html_keeps_the_content_and_drops_the_frame(parser: DocumentParser) -> N
     <blockquote>Said so.</blockquote><script>bad()</script><footer>Imprint</footer></body></html>"""
     document = read(parser, "a.html", page)
     assert document.title == "Gateway"
-    assert document.metadata == {"description": "How to"}
+    assert document.metadata == {"description": "How to", "language": "en"}
     assert blocks_of(document) == [
         ("heading", "Gateway"),
         ("paragraph", "Restart gatehouse like this:"),

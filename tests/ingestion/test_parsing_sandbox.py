@@ -63,13 +63,13 @@ def test_a_hang_costs_one_document() -> None:
 
 
 def test_memory_exhaustion_costs_one_document() -> None:
-    with DocumentParser(ParsingSettings(memory_mb=256)) as parser:
+    with DocumentParser(ParsingSettings(memory_mb=512)) as parser:
         assert rejection(parser, "swelling.json", hostile.swelling_json()).reason is RejectionCode.OUT_OF_MEMORY
         assert parser.parse(_FINE).title == "Fine"
 
 
 def test_a_library_that_aborts_costs_one_document() -> None:
-    with DocumentParser(ParsingSettings(memory_mb=256)) as parser:
+    with DocumentParser(ParsingSettings(memory_mb=512)) as parser:
         found = rejection(parser, "exploding.pdf", hostile.exploding_pdf())
         assert found.reason in (RejectionCode.OUT_OF_MEMORY, RejectionCode.PARSER_CRASHED, RejectionCode.TIMEOUT)
         assert parser.parse(_FINE).title == "Fine"
