@@ -15,7 +15,7 @@ from typing import IO
 from ingestion.errors import RejectionCode, SourceUnavailable
 from ingestion.sources.definitions import GitOrigin
 from ingestion.sources.git_mirror import Mirror
-from ingestion.sources.git_program import GitFailed, GitProgram
+from ingestion.sources.git_program import GitFailed, GitProgram, without_credentials
 from ingestion.sources.listing import Listed, key_of, path_of, readable, sightings
 from ingestion.sources.matching import FileMatcher
 from ingestion.sources.origin import End, Fetched, Gone, Known, OriginDocument, Sighting, Unavailable
@@ -40,6 +40,7 @@ class Git:
         self, definition: GitOrigin, *, workspace: Path, suffixes: Collection[str], max_bytes: int, timeout_s: float
     ) -> None:
         self._definition = definition
+        self._shown = without_credentials(definition.url)
         self._program = GitProgram(timeout_s)
         self._mirror = Mirror(self._program, definition.url, workspace)
         self._files = FileMatcher(definition.include, definition.exclude, suffixes)
@@ -65,7 +66,7 @@ class Git:
             look = self._mirror.look(self._definition.branch)
             if look.commit is None:
                 if known.sample() is not None:
-                    raise SourceUnavailable(f"{self._definition.url} has no commits; what was read of it is kept")
+                    raise SourceUnavailable(f"{self._shown} has no commits; what was read of it is kept")
                 yield End(complete=True)
                 return
             commit = self._mirror.bring(look.ref, look.commit)
@@ -76,7 +77,7 @@ class Git:
             except GitFailed as error:
                 self._mirror.discard()
                 raise SourceUnavailable(
-                    f"the local copy of {self._definition.url} was damaged and is removed; "
+                    f"the local copy of {self._shown} was damaged and is removed; "
                     f"the next sync clones it again ({error.detail})"
                 ) from error
             yield End(complete=True)
@@ -96,9 +97,7 @@ class Git:
                 return tree
         if known.sample() is None:
             branch = self._definition.branch or "the default branch"
-            raise SourceUnavailable(
-                f"{self._definition.url} has no folder {subpath!r} in {branch}: correct the subpath"
-            )
+            raise SourceUnavailable(f"{self._shown} has no folder {subpath!r} in {branch}: correct the subpath")
         return None
 
     def _listed(self, tree: str) -> Iterator[Listed]:

@@ -10,17 +10,18 @@ import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from ingestion.errors import SourceUnavailable
-from ingestion.sources.git_program import GitProgram
+from ingestion.sources.git_program import GitProgram, without_credentials
 
 _TIP = "refs/plumbline/tip"
 _SHA256_HEX = 64
+_PLAIN = "config.plain"
 _TEMPORARY = ("new-", "old-")
 _LOCKS = ("*.lock", "refs/**/*.lock", "objects/*.lock", "objects/info/**/*.lock")
 
@@ -39,6 +40,7 @@ class Mirror:
     def __init__(self, program: GitProgram, url: str, workspace: Path) -> None:
         self._program = program
         self._url = url
+        self._shown = without_credentials(url)
         self._workspace = workspace
         self._folder = workspace / "mirror.git"
 
@@ -54,7 +56,7 @@ class Mirror:
         if not self._advertised():
             return Look(ref, None)
         what = "default branch (its HEAD names none): set `branch`" if branch is None else f"branch {branch!r}"
-        raise SourceUnavailable(f"{self._url} has no {what}; what was read of it is kept")
+        raise SourceUnavailable(f"{self._shown} has no {what}; what was read of it is kept")
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -71,7 +73,7 @@ class Mirror:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise SourceUnavailable(f"another scan of {self._url} is still running") from error
+                raise SourceUnavailable(f"another scan of {self._shown} is still running") from error
             self._sweep()
             yield
 
@@ -88,7 +90,7 @@ class Mirror:
             complaint = self._fetch(self._folder, ref)
             if complaint is None:
                 return self._commit(self._folder, commit) or self._tip()
-            structlog.get_logger().info("git_mirror_renewed", url=self._url, reason=complaint)
+            structlog.get_logger().info("git_mirror_renewed", url=self._shown, reason=complaint)
         self._renew(ref, commit)
         return self._commit(self._folder, commit) or self._tip()
 
@@ -105,8 +107,9 @@ class Mirror:
         # What git does itself for a blob that it lacks, but for many at once.
         fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none", "--stdin", "origin")
         answer = self._program.ask(self.on("-c", "fetch.negotiationAlgorithm=noop", *fetch), given=wanted, network=True)
+        _make_plain(self._folder)
         if answer.status != 0:
-            raise SourceUnavailable(f"{self._url}: files could not be fetched: {answer.complaint}")
+            raise SourceUnavailable(f"{self._shown}: files could not be fetched: {answer.complaint}")
 
     def on(self, *arguments: str) -> tuple[str, ...]:
         """The arguments of a git command on the mirror."""
@@ -115,7 +118,7 @@ class Mirror:
     def _advertised(self, *refs: str) -> dict[str, str]:
         answer = self._program.ask(("ls-remote", "--quiet", "--", self._url, *refs), network=True)
         if answer.status != 0:
-            raise SourceUnavailable(f"{self._url} can't be read: {answer.complaint or 'git gave no reason'}")
+            raise SourceUnavailable(f"{self._shown} can't be read: {answer.complaint or 'git gave no reason'}")
         lines = (line.split("\t", 1) for line in answer.output.decode("utf-8", "replace").splitlines() if "\t" in line)
         return {ref: commit for commit, ref in lines}
 
@@ -136,10 +139,11 @@ class Mirror:
             raise SourceUnavailable(
                 f"no repository can be made in {self._workspace}: {made.complaint or named.complaint}"
             )
+        shutil.copyfile(new / "config", new / _PLAIN)
         complaint = self._fetch(new, ref)
         if complaint is not None:
             shutil.rmtree(new, ignore_errors=True)
-            raise SourceUnavailable(f"{self._url} can't be cloned: {complaint}")
+            raise SourceUnavailable(f"{self._shown} can't be cloned: {complaint}")
         if self._folder.exists():
             self._folder.rename(old / "mirror.git")
         new.rename(self._folder)
@@ -149,6 +153,7 @@ class Mirror:
         """Why the branch could not be fetched; None if it was. The history may have been rewritten."""
         fetch = ("fetch", "--quiet", "--force", "--no-tags", "--filter=blob:none", "origin", f"+{ref}:{_TIP}")
         answer = self._program.ask(("--git-dir", str(folder), *fetch), network=True)
+        _make_plain(folder)
         return None if answer.status == 0 else answer.complaint or "git gave no reason"
 
     def _commit(self, folder: Path, name: str) -> str | None:
@@ -160,7 +165,7 @@ class Mirror:
     def _tip(self) -> str:
         tip = self._commit(self._folder, _TIP)
         if tip is None:
-            raise SourceUnavailable(f"the copy of {self._url} in {self._folder} has no commit")
+            raise SourceUnavailable(f"the copy of {self._shown} in {self._folder} has no commit")
         return tip
 
     def _sweep(self) -> None:
@@ -172,3 +177,15 @@ class Mirror:
             for where in _LOCKS:
                 for lock in self._folder.glob(where):
                     lock.unlink(missing_ok=True)
+            _make_plain(self._folder)
+
+
+def _make_plain(folder: Path) -> None:
+    """Takes back that a fetch noted in the configuration where lacking files are to be had.
+
+    With that note each local command would try to fetch what it misses, one by one, and in a damaged mirror start
+    itself again without end (seen with git 2.39). Without it, what is missing is missing.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        shutil.copyfile(folder / _PLAIN, folder / "config.new")
+        (folder / "config.new").replace(folder / "config")

@@ -103,7 +103,7 @@ class GitProgram:
         command = ["env"]
         for name in _FROM_A_HOOK:
             command += ["-u", name]
-        command += ["LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GCM_INTERACTIVE=never"]
+        command += ["LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GCM_INTERACTIVE=never", "GIT_NO_LAZY_FETCH=1"]
         command += [f"GIT_ALLOW_PROTOCOL={_ANY_PROTOCOL if network else _NO_PROTOCOL}", "git", "--literal-pathspecs"]
         for name, value in _CONFIGURATION.items():
             command += ["-c", f"{name}={value}"]
@@ -114,6 +114,11 @@ class GitProgram:
             stderr=complaints,
             start_new_session=True,
         )
+
+
+def without_credentials(text: str) -> str:
+    """The text, its addresses without user names and passwords."""
+    return re.sub(r"//[^/\s@]*@", "//", text)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -133,7 +138,7 @@ def _complaint(written: IO[bytes]) -> str:
     written.seek(max(0, size - _COMPLAINT_BYTES))
     lines = [line.strip() for line in written.read().decode("utf-8", "replace").splitlines() if line.strip()]
     telling = [line for line in lines if _SAYS_WHY.match(line)] or lines[-1:]
-    text = re.sub(r"//[^/\s@]*@", "//", "; ".join(dict.fromkeys(telling)))
+    text = without_credentials("; ".join(dict.fromkeys(telling)))
     text = "".join(character if character.isprintable() else "\ufffd" for character in text)
     if re.search(r"returned error: 30\d|update url base from redirection", text):
         text = f"the server redirects: give the address it leads to, often with .git at its end ({text})"

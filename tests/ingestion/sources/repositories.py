@@ -17,14 +17,20 @@ _IDENTITY = {
 }
 
 
-class GitRepository:
-    """`path` is the work tree, on branch `main`; `filtered`: the server side can leave files out of a clone."""
+def blobs_in(repository: Path) -> int:
+    """How many files' contents the repository holds itself."""
+    listed = ["git", "--git-dir", str(repository), "cat-file", "--batch-all-objects", "--batch-check=%(objecttype)"]
+    return subprocess.run(listed, capture_output=True, check=True).stdout.split().count(b"blob")
 
-    def __init__(self, path: Path, *, filtered: bool = True) -> None:
+
+class GitRepository:
+    """`path` is the work tree, on branch `main`. Its server side can leave files out of a clone."""
+
+    def __init__(self, path: Path, *, hashes: str = "sha1") -> None:
         self.path = path
         path.mkdir(parents=True)
-        self.run("init", "--quiet", "--initial-branch=main")
-        self.run("config", "uploadpack.allowFilter", "true" if filtered else "false")
+        self.run("init", "--quiet", "--initial-branch=main", f"--object-format={hashes}")
+        self.run("config", "uploadpack.allowFilter", "true")
 
     def run(self, *arguments: str, given: bytes = b"", date: int | None = None) -> str:
         """The output of a git command in the work tree. `date`: seconds since 1970, for a commit."""
