@@ -227,10 +227,24 @@ class Catalog:
         Their versions are retired, and submissions made before now can't bring them back.
         """
         with write_transaction(self._engine) as connection:
-            keys = _with_attachments(connection, scope, key)
+            keys = _with_attachments(connection, scope, [key])
             if keys:
                 _forget(connection, scope, keys)
         return keys
+
+    def remove_documents(self, scope: Scope, keys: Sequence[DocumentKey]) -> list[DocumentKey]:
+        """Forget all these documents and what was attached to them, at once; returns the keys of those there were.
+
+        Submissions made before now can bring none of `keys` back, whether there was such a document or not.
+        """
+        removed: list[DocumentKey] = []
+        with write_transaction(self._engine) as connection:
+            for start in range(0, len(keys), _LOOKUP):
+                some = keys[start : start + _LOOKUP]
+                present = _with_attachments(connection, scope, some)
+                _forget(connection, scope, list({*some, *present}))
+                removed += present
+        return removed
 
     def attachments(self, scope: Scope, key: DocumentKey) -> dict[DocumentId, DocumentKey]:
         """The documents that were attached to this one itself."""
@@ -291,32 +305,41 @@ def _document_values(draft: DocumentDraft, chunk_count: int) -> dict[str, object
     }
 
 
-def _with_attachments(connection: Connection, scope: Scope, key: DocumentKey) -> list[DocumentKey]:
+def _with_attachments(connection: Connection, scope: Scope, keys: Sequence[DocumentKey]) -> list[DocumentKey]:
+    """Those of the documents that are there, and all below them, also below one that never came to be."""
     documents = tables.documents.c
-    found: list[DocumentKey] = []
-    wanted = documents.key == key
-    while True:
-        rows = connection.scalars(select(documents.key).where(documents.tenant == scope.tenant, wanted)).all()
-        if not rows:
-            return found
-        found += map(DocumentKey, rows)
-        wanted = documents.parent.in_(rows)
+
+    def where(column: ColumnElement[str], values: Sequence[DocumentKey]) -> list[DocumentKey]:
+        found: list[DocumentKey] = []
+        for start in range(0, len(values), _LOOKUP):
+            some = column.in_(values[start : start + _LOOKUP])
+            query = select(documents.key).where(documents.tenant == scope.tenant, some)
+            found += map(DocumentKey, connection.scalars(query))
+        return found
+
+    found, above = where(documents.key, keys), list(keys)
+    while above:
+        above = where(documents.parent, above)
+        found += above
+    return list(dict.fromkeys(found))
 
 
 def _forget(connection: Connection, scope: Scope, keys: Sequence[DocumentKey]) -> None:
-    versions, tombstones = tables.versions.c, tables.tombstones.c
-    connection.execute(delete(tables.documents).where(tables.documents.c.key.in_(keys)))
-    connection.execute(
-        update(tables.versions)
-        .where(versions.tenant == scope.tenant, versions.document_key.in_(keys))
-        .values(state=VersionState.RETIRED)
-    )
-    connection.execute(delete(tables.tombstones).where(tombstones.document_key.in_(keys)))
+    documents, versions, tombstones = tables.documents.c, tables.versions.c, tables.tombstones.c
     now = datetime.now(UTC)
-    connection.execute(
-        insert(tables.tombstones),
-        [{"document_key": key, "tenant": scope.tenant, "deleted_at": now} for key in keys],
-    )
+    for start in range(0, len(keys), _LOOKUP):
+        some = keys[start : start + _LOOKUP]
+        connection.execute(delete(tables.documents).where(documents.tenant == scope.tenant, documents.key.in_(some)))
+        connection.execute(
+            update(tables.versions)
+            .where(versions.tenant == scope.tenant, versions.document_key.in_(some))
+            .values(state=VersionState.RETIRED)
+        )
+        connection.execute(delete(tables.tombstones).where(tombstones.document_key.in_(some)))
+        connection.execute(
+            insert(tables.tombstones),
+            [{"document_key": key, "tenant": scope.tenant, "deleted_at": now} for key in some],
+        )
 
 
 def _set_state(connection: Connection, key: DocumentKey, version: VersionId, state: VersionState) -> None:

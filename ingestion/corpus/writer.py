@@ -81,6 +81,13 @@ class CorpusWriter:
         for removed in self.catalog.remove_document(scope, key):
             self._sweep_document(scope, removed)
 
+    def delete_all(self, scope: Scope, keys: Sequence[DocumentKey]) -> list[DocumentKey]:
+        """Remove documents and what was attached to them, for readers all at once; returns those that there were."""
+        removed = self.catalog.remove_documents(scope, keys)
+        for key in removed:
+            self._sweep_document(scope, key)
+        return removed
+
     def delete_attachments(self, scope: Scope, key: DocumentKey, *, keep: Collection[DocumentId]) -> None:
         """Remove what was attached to a document and no longer is."""
         for id_, attachment in self.catalog.attachments(scope, key).items():
