@@ -5,6 +5,7 @@ What could not be looked at stays: an error, a forbidden page, a redirect to a l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 _BATCH = 100
 _BROKEN_IN_A_ROW = 5
 _PERMANENT = frozenset({301, 308})
+_INDEX = re.compile(r"/index\.html?$")
 _GONE = frozenset({404, 410})
 _NO_ACCESS = frozenset({401, 403})
 
@@ -62,6 +64,7 @@ class Crawl:
         self._gone: list[str] = []
         self._doubles: set[str] = set()
         self._waiting: dict[str, list[Lead]] = {}
+        self._folders: dict[str, tuple[str, str | None]] = {}
         self._broken = 0
         self._missing: set[str] = set()
 
@@ -148,6 +151,7 @@ class Crawl:
             self._broken = 0
             self._had += 1
             self._held.add(lead.url)
+            self._is_index_twice(lead.url, item.revision)
             self._recall(lead, item)
             yield Unchanged(lead.url)
         elif answer.status in REDIRECTS:
@@ -182,6 +186,8 @@ class Crawl:
         if reading.document is None or not self._included.takes(_matched(lead.url)):
             return
         if reading.canonical is not None and self._is_double(lead, reading.canonical):
+            return
+        if self._is_index_twice(lead.url, reading.revision):
             return
         self._had += 1
         self._held.add(lead.url)
@@ -221,6 +227,14 @@ class Crawl:
         self._doubles.add(lead.url)
         return True
 
+    def _is_index_twice(self, url: str, revision: str | None) -> bool:
+        """Whether the page was met before: as `docs/` if it is `docs/index.html`, or the other way round."""
+        folder = _INDEX.sub("/", url)
+        if not folder.endswith("/"):
+            return False
+        first, content = self._folders.setdefault(folder, (url, revision))
+        return first != url and content == revision
+
     def _settle(self, lead: Lead) -> None:
         """The outcome of an address is known: pages that left its place to it come back if it is not there."""
         self._frontier.done(lead.url)
@@ -230,6 +244,8 @@ class Crawl:
 
     def _follow(self, urls: Iterable[str], *, depth: int, hops: int = 0) -> None:
         for url in urls:
+            if self._frontier.met(url):
+                continue
             path = _matched(url)
             if self._allowed.takes(path) and (media.may_hold_links(url) or self._included.takes(path)):
                 self._frontier.offer(Lead(url, depth, hops))

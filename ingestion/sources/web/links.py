@@ -20,6 +20,7 @@ _RAW = frozenset({b"script", b"style", b"textarea", b"title", b"template", b"nof
 _WANTED = frozenset({b"a", b"area", b"base", b"link", b"meta", b"iframe", b"frame"})
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([a-zA-Z0-9._:-]+)", re.IGNORECASE)
 _HEAD = 2048
+_MAX_SCANNED = 20_000_000
 
 
 @dataclass(slots=True)
@@ -33,8 +34,9 @@ class Page:
 
 
 def read_page(data: bytes, charset: str | None) -> Page:
-    """Links in the order of the page, without those marked `nofollow`; at most `MAX_LINKS`."""
+    """Links in the order of the page, without those marked `nofollow`; at most `MAX_LINKS`, of the first 20 MB."""
     page = Page()
+    data = data[:_MAX_SCANNED]
     encoding = _known(charset) or _declared(data)
     for tag, raw in _tags(data):
         attributes = {name: html.unescape(value.decode(encoding, "replace")).strip() for name, value in raw.items()}

@@ -74,7 +74,7 @@ def remembered_links(item: KnownItem, site: Site) -> list[str]:
 
 def _within(site: Site, page: Page, url: str) -> tuple[str, ...]:
     base = urljoin(url, page.base or "")
-    found = (site.locate(link, base) for link in page.links)
+    found = (site.locate(link, base) for link in dict.fromkeys(page.links))
     return tuple(dict.fromkeys(link for link in found if link is not None and link != url))
 
 

@@ -17,6 +17,7 @@ _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?", re.ASCII)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 # What says how a reader came here, not what is shown.
 _TRACKING = re.compile(
@@ -90,6 +91,9 @@ class Site:
 
         Where the host has both schemes on their own ports, an address of the other one is taken for one of this.
         """
+        if base is not None and base.startswith(self.origin + "/") and _PLAIN_PATH.fullmatch(url):
+            # Most links by far, and a tenth of the time.
+            return self.origin + url if len(self.origin + url) <= MAX_URL_LENGTH else None
         found = normalised(url, base)
         if found is None:
             return None

@@ -299,6 +299,15 @@ def test_base_and_canonical_addresses_are_followed(site: SiteServer) -> None:
     assert paths(site, scan.fetched) == ALL | {"/deep/one"}
 
 
+def test_a_folder_and_its_index_are_one_page_if_they_are_the_same(site: SiteServer) -> None:
+    site.pages["/b/c.html"] = page("/index.html", "/b/index.html")
+    site.pages["/index.html"] = site.pages["/"]
+    site.pages["/b/index.html"] = page(text="Something else than the folder shows.")
+    reader = Reader(site)
+    assert paths(site, reader.scan().fetched) == ALL | {"/b/index.html"}
+    assert paths(site, reader.scan().unchanged) == ALL | {"/b/index.html"}
+
+
 def test_a_page_is_kept_if_the_one_it_calls_canonical_cannot_be_had(site: SiteServer) -> None:
     site.pages["/b/c.html"] = page("/v1", "/v2", "/p1", "/p2", "/lost")
     site.pages["/v1"] = page(head='<link rel="canonical" href="/v2">')

@@ -56,6 +56,14 @@ def test_nothing_written_leads_out_of_the_folder(written: str) -> None:
     assert found is None or found.startswith("http://example.com/docs/")
 
 
+@given(st.from_regex(r"(/[a-z.~%-]{0,4}){1,5}", fullmatch=True))
+def test_a_plain_path_is_spelt_as_every_other_address(path: str) -> None:
+    site = Site.of("http://example.com/")
+    assert site.on_host(path, "http://example.com/docs/x") == site.on_host(f"http://example.com{path}") or (
+        path.startswith("//")
+    )
+
+
 def test_a_site_is_one_host_one_port_one_folder() -> None:
     site = Site.of("https://example.com/docs/index.html")
     assert site.locate("/docs/a") is None
