@@ -78,7 +78,7 @@ class Folder:
                     "If it is meant to be empty, put any file into it, or delete the source"
                 )
             yield from sightings(self._walk(scan), known, partial(self._fetch, scan))
-            yield End(scan.complete)
+            yield End(scan.complete and self._is_there(scan))
 
     def close(self) -> None:
         """Nothing is held between scans."""
@@ -90,8 +90,7 @@ class Folder:
         except OSError as error:
             raise self._unlisted(error) from error
         try:
-            status = os.fstat(root)
-            yield _Scan(root, f"{status.st_dev}:{status.st_ino}")
+            yield _Scan(root, _identity(os.fstat(root)))
         finally:
             os.close(root)
 
@@ -101,6 +100,13 @@ class Folder:
                 return next(entries, None) is None
         except OSError as error:
             raise self._unlisted(error) from error
+
+    def _is_there(self, scan: _Scan) -> bool:
+        """False if the root was moved or removed during the scan, which may then have met half of it."""
+        try:
+            return _identity(self._path.stat()) == scan.identity
+        except OSError:
+            return False
 
     @staticmethod
     def _was_emptied(scan: _Scan, known: Known) -> bool:
@@ -216,6 +222,10 @@ class Folder:
         scan.complete = False
         detail = f"the folder can't be listed: {_reason(error)}; exclude it (`{readable(folder)}/**`) or let it be read"
         return Unavailable(f"{key_of(folder)}/", f"{self._uri(folder)}/", RejectionCode.UNREADABLE, detail)
+
+
+def _identity(status: os.stat_result) -> str:
+    return f"{status.st_dev}:{status.st_ino}"
 
 
 def _open(root: int, path: bytes, flags: int) -> int:

@@ -34,6 +34,7 @@ _CONFIGURATION = {
 }
 _ANY_PROTOCOL = "file:http:https:ssh"
 _NO_PROTOCOL = ""
+_FAREWELL_S = 10.0
 _COMPLAINT_BYTES = 8192
 _COMPLAINT_CHARS = 300
 _SAYS_WHY = re.compile(r"^(fatal|error|remote|ssh|ERROR|Permission denied|Host key)\b")
@@ -89,7 +90,8 @@ class GitProgram:
             assert process.stdout is not None
             try:
                 yield process.stdout
-                if to_the_end and (process.stdout.read(1) or process.wait(self._timeout_s) != 0):
+                # A process that closes its output and does not end is as good as failed.
+                if to_the_end and (process.stdout.read(1) or _status(process) != 0):
                     raise GitFailed(_complaint(complaints) or "git ended early")
             finally:
                 _end(process)
@@ -114,6 +116,12 @@ class GitProgram:
             stderr=complaints,
             start_new_session=True,
         )
+
+
+def _status(process: subprocess.Popen[bytes]) -> int | None:
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(_FAREWELL_S)
+    return None
 
 
 def without_credentials(text: str) -> str:

@@ -22,19 +22,18 @@ class PathMatcher:
     """Paths that match one of `include` (all, if there is none) and none of `exclude`.
 
     `*` stays within one folder, `**` crosses them, `{md,rst}` gives a choice. A glob without a slash is matched with
-    the last part of the path alone, as in a `.gitignore`; one that ends in a slash takes all that lies below.
-    Upper and lower case differ.
+    the last part of the path alone, as in a `.gitignore`. One that excludes a folder, or includes one by its plain
+    name, means all that lies below. Upper and lower case differ.
     """
 
     def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
-        whole = tuple(map(_anywhere, include))
-        self._include = _compiled(whole)
-        self._exclude = _compiled(tuple(map(_anywhere, exclude)))
-        self._naming = _compiled(tuple(pattern for pattern in whole if _names_files(pattern)))
-        self._emptied = _compiled(
-            tuple(pattern.removesuffix("/**") for pattern in map(_anywhere, exclude) if pattern.endswith("/**"))
-        )
-        self._starts = tuple(map(_literal_start, whole))
+        taken, left = tuple(map(_anywhere, include)), tuple(map(_anywhere, exclude))
+        named = [pattern for pattern in taken if not _MAGIC.search(_last(pattern))]
+        self._include = _compiled([*taken, *map(_below, named)])
+        self._exclude = _compiled([*left, *map(_below, left)])
+        self._naming = _compiled([pattern for pattern in taken if not _EVERYTHING.fullmatch(_last(pattern))])
+        self._closed = _compiled([pattern.removesuffix("/**") for pattern in left])
+        self._starts = tuple(map(_literal_start, taken))
 
     def takes(self, path: str) -> bool:
         """`path` has forward slashes and no leading one."""
@@ -48,7 +47,7 @@ class PathMatcher:
 
     def enters(self, folder: str) -> bool:
         """False only if nothing below the folder is taken, whatever lies there."""
-        if self._emptied is not None and self._emptied.match(folder):
+        if self._closed is not None and self._closed.match(folder):
             return False
         parts = folder.split("/")
         return not self._starts or any(
@@ -106,8 +105,12 @@ def _anywhere(pattern: str) -> str:
     return pattern if "/" in pattern else f"**/{pattern}"
 
 
-def _names_files(pattern: str) -> bool:
-    return not _EVERYTHING.fullmatch(pattern.rsplit("/", 1)[-1])
+def _last(pattern: str) -> str:
+    return pattern.rsplit("/", 1)[-1]
+
+
+def _below(pattern: str) -> str:
+    return pattern if pattern.endswith("/**") else f"{pattern}/**"
 
 
 def _literal_start(pattern: str) -> tuple[str, ...]:
