@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from ingestion.chunking import Chunker, outline
@@ -203,7 +205,7 @@ def test_a_document_without_text_has_no_chunks() -> None:
 def test_the_tokenizer_is_asked_a_few_times_a_document() -> None:
     calls = 0
 
-    def count(texts: list[str]) -> list[int]:
+    def count(texts: Sequence[str]) -> list[int]:
         nonlocal calls
         calls += 1
         return characters_in_fours(texts)
