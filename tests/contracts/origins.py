@@ -17,6 +17,7 @@ from ingestion.sources.folder import Folder
 from ingestion.sources.git import Git
 from ingestion.sources.origin import End, Fetched, Gone, KnownItem, Origin, Sighting, Unavailable, Unchanged
 from ingestion.sources.web import Web
+from tests.contracts.sql_world import sql_world, sqlite_world
 from tests.ingestion.sources.repositories import GitRepository
 from tests.ingestion.sources.servers import Reply, SiteServer, page, running_site, sitemap
 
@@ -258,6 +259,10 @@ def web_sitemap_world(_: Path) -> Iterator[World]:
 WORLDS: dict[str, Callable[[Path], AbstractContextManager[World]]] = {
     "folder": folder_world,
     "git": git_world,
+    "sql-sqlite": sqlite_world,
     "web-links": web_links_world,
     "web-sitemap": web_sitemap_world,
 }
+
+SERVER_WORLDS: dict[str, Callable[[str], AbstractContextManager[World]]] = {"postgres": sql_world, "mariadb": sql_world}
+"""By the server that each needs: opened with the address of an empty database, the fixture `<server>_url`."""

@@ -11,12 +11,19 @@ import pytest
 
 from ingestion.errors import SourceUnavailable
 from ingestion.sources.origin import End, Fetched, Gone, Sighting, Unchanged
-from tests.contracts.origins import WORLDS, Memory, World
+from tests.contracts.origins import SERVER_WORLDS, WORLDS, Memory, World
+
+_SERVERS = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in sorted(SERVER_WORLDS)]
 
 
-@pytest.fixture(params=sorted(WORLDS))
+@pytest.fixture(params=[*sorted(WORLDS), *_SERVERS])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with WORLDS[request.param](tmp_path) as opened:
+    name = request.param
+    if name in SERVER_WORLDS:
+        context = SERVER_WORLDS[name](request.getfixturevalue(f"{name}_url"))
+    else:
+        context = WORLDS[name](tmp_path)
+    with context as opened:
         opened.put("one", "The first text, about rollbacks.")
         opened.put("deep/two", "The second text, about certificates.")
         opened.put("deep/er/three", "The third text, about queues.")

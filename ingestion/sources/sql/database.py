@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -136,6 +136,7 @@ def _engine(url: URL, backend: Backend, timeout_s: float) -> Engine:
             engine = create(url, connect_args=_unless_given(url, arguments), use_native_hstore=False)
             event.listen(engine, "connect", _prepare_postgres)
             event.listen(engine, "begin", partial(_begin_postgres, timeout_s))
+            event.listen(engine, "handle_error", _close_cursor)
         case Backend.MYSQL:
             arguments = {
                 "charset": "utf8mb4",
@@ -193,6 +194,12 @@ def _begin_postgres(timeout_s: float, connection: Connection) -> None:
         f"SELECT set_config('statement_timeout', '{round(timeout_s * 1000)}', true), "
         "set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, YMD', true)"
     )
+
+
+def _close_cursor(context: ExceptionContext) -> None:
+    # Left open on a broken connection, it would complain when it is thrown away.
+    if context.is_disconnect and context.execution_context is not None:
+        context.execution_context.cursor.close()
 
 
 def _prepare_mysql(timeout_s: float, connection: Any, _record: object) -> None:
