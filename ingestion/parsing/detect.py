@@ -9,7 +9,18 @@ import olefile  # type: ignore[import-untyped]
 from ingestion.errors import DocumentRejected, RejectionCode
 from ingestion.parsing.archives import inspect_archive
 from ingestion.parsing.encoding import wide_encoding
-from ingestion.parsing.formats import BINARY_FORMATS, NAMES, SUFFIXES, ZIP_BASED, Format, proposed_format, suffix
+from ingestion.parsing.formats import (
+    BINARY_FORMATS,
+    NAMES,
+    PICTURE_SUFFIXES,
+    PICTURES,
+    SUFFIXES,
+    ZIP_BASED,
+    Format,
+    proposed_format,
+    suffix,
+)
+from ingestion.parsing.ocr import is_installed
 from ingestion.settings import ParsingSettings
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
@@ -21,12 +32,8 @@ _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 _CONTROLS = frozenset(range(32)) - {7, 8, 9, 10, 12, 13, 27}
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG\r\n", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
     (b"GIF87a", "a GIF picture"),
     (b"GIF89a", "a GIF picture"),
-    (b"II*\x00", "a TIFF picture"),
-    (b"MM\x00*", "a TIFF picture"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ\x00", "an xz archive"),
@@ -38,7 +45,18 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"OggS", "an audio file"),
     (b"ID3", "an audio file"),
 )
+_PICTURES: tuple[tuple[bytes, Format], ...] = (
+    (b"\x89PNG\r\n", Format.PNG),
+    (b"\xff\xd8\xff", Format.JPEG),
+    (b"II*\x00", Format.TIFF),
+    (b"MM\x00*", Format.TIFF),
+)
 _OLD_OFFICE = {"WordDocument": "DOC", "Workbook": "XLS", "Book": "XLS", "PowerPoint Document": "PPT"}
+
+
+def readable_suffixes() -> dict[str, Format]:
+    """Suffixes of the files that can be read here: those of pictures only where text recognition is installed."""
+    return {**SUFFIXES, **PICTURE_SUFFIXES} if is_installed() else dict(SUFFIXES)
 
 
 def detect(name: str, data: bytes, media_type: str | None, settings: ParsingSettings) -> Format:
@@ -58,6 +76,8 @@ def detect(name: str, data: bytes, media_type: str | None, settings: ParsingSett
         found = Format.PDF
     elif data.lstrip()[:5] == b"{\\rtf":
         found = Format.RTF
+    elif picture := next((kind for mark, kind in _PICTURES if data.startswith(mark)), None):
+        found = picture
     elif foreign := next((what for mark, what in _FOREIGN if data.startswith(mark)), None):
         found = foreign
     else:
@@ -123,7 +143,7 @@ def _read_ole(data: bytes, proposed: Format) -> Format | str:
 
 
 def _unsupported(name: str, media_type: str | None) -> DocumentRejected:
-    known = ", ".join(sorted(SUFFIXES))
+    known = ", ".join(sorted(readable_suffixes()))
     if name_suffix := suffix(name):
         what = f"Files of type {name_suffix} are not supported"
     elif media_type:
@@ -134,11 +154,12 @@ def _unsupported(name: str, media_type: str | None) -> DocumentRejected:
 
 
 def _mismatch(name: str, proposed: Format, found: Format | str) -> DocumentRejected:
-    if isinstance(found, Format):
+    if isinstance(found, Format) and found not in PICTURES:
         right = next(known for known, format_ in SUFFIXES.items() if format_ is found)
         content, remedy = f"a {NAMES[found]} file", f"Rename it to end in {right} and upload it again."
     else:
-        content, remedy = found, "Upload the document itself."
+        content = f"a {NAMES[found]}" if isinstance(found, Format) else found
+        remedy = "Upload the document itself."
     if found == "a ZIP archive" and proposed not in ZIP_BASED:
         remedy = "Unpack it and upload the documents in it."
     detail = f"{_shown(name)} is named as {NAMES[proposed]}, but its content is {content}. {remedy}"

@@ -27,6 +27,9 @@ class Format(StrEnum):
     RTF = "application/rtf"
     RST = "text/x-rst"
     ORG = "text/org"
+    PNG = "image/png"
+    JPEG = "image/jpeg"
+    TIFF = "image/tiff"
 
 
 SUFFIXES: dict[str, Format] = {
@@ -64,6 +67,16 @@ SUFFIXES: dict[str, Format] = {
     ".org": Format.ORG,
 }
 
+PICTURE_SUFFIXES: dict[str, Format] = {
+    ".png": Format.PNG,
+    ".jpg": Format.JPEG,
+    ".jpeg": Format.JPEG,
+    ".tif": Format.TIFF,
+    ".tiff": Format.TIFF,
+}
+"""Read only where text recognition is installed: a folder of pages full of screenshots should not be a folder of
+failures."""
+
 MEDIA_TYPES: dict[str, Format] = {
     **{known.value: known for known in Format},
     "text/x-markdown": Format.MARKDOWN,
@@ -76,7 +89,8 @@ MEDIA_TYPES: dict[str, Format] = {
 }
 
 ZIP_BASED = frozenset({Format.DOCX, Format.PPTX, Format.XLSX, Format.ODT, Format.EPUB})
-BINARY_FORMATS = ZIP_BASED | {Format.PDF, Format.MSG}
+PICTURES = frozenset({Format.PNG, Format.JPEG, Format.TIFF})
+BINARY_FORMATS = ZIP_BASED | PICTURES | {Format.PDF, Format.MSG}
 
 NAMES: dict[Format, str] = {
     Format.MARKDOWN: "Markdown",
@@ -97,6 +111,9 @@ NAMES: dict[Format, str] = {
     Format.RTF: "RTF",
     Format.RST: "reStructuredText",
     Format.ORG: "Org",
+    Format.PNG: "PNG picture",
+    Format.JPEG: "JPEG picture",
+    Format.TIFF: "TIFF picture",
 }
 
 
@@ -105,7 +122,7 @@ def proposed_format(name: str, media_type: str | None) -> Format | None:
 
     A generic media type, or `text/plain` beside a suffix that says more, leaves the word to the suffix.
     """
-    by_suffix = SUFFIXES.get(suffix(name))
+    by_suffix = SUFFIXES.get(suffix(name)) or PICTURE_SUFFIXES.get(suffix(name))
     essence = (media_type or "").split(";")[0].strip().lower()
     by_media_type = MEDIA_TYPES.get(essence)
     if by_media_type is None or (by_media_type is Format.TEXT and by_suffix is not None):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import ctypes
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pypdfium2
 from pypdfium2 import raw
 
-from ingestion.corpus.records import ElementKind
+from ingestion.corpus.records import ElementKind, MetadataValue
 from ingestion.errors import DocumentRejected, RejectionCode
 from ingestion.parsing.building import Block, Parsed, assemble, clean, squeeze
+from ingestion.parsing.ocr import HOW_TO_INSTALL, LONGEST_SIDE, Recogniser
 
 _MONOSPACE = re.compile(r"mono|courier|consol|menlo|inconsolata|typewriter|cmtt", re.IGNORECASE)
 _BOLD = re.compile(r"bold|black|heavy|semibold", re.IGNORECASE)
@@ -29,6 +30,8 @@ _BEARING = 0.1
 _HEADING_RATIO = 1.12
 _LONGEST_HEADING = 150
 _LEAST_PAGES_FOR_MARGINS = 3
+_SCAN_SCALE = 150 / 72
+"""Pixels a point for text recognition: 150 dots an inch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +51,58 @@ class _Line:
     item: bool
 
 
-def parse_pdf(data: bytes) -> Parsed:
-    """Text of all pages; the title is the document's own, else the largest heading of page 1.
+def parse_pdf(data: bytes, recogniser: Callable[[], Recogniser | None]) -> Parsed:
+    """Text of all pages; the title is the document's own, else the largest heading of page 1. `recogniser` is asked
+    for only if there are pages that hold pictures and no text; how many stay unread is metadata.
 
     Raises:
-        DocumentRejected: ENCRYPTED, CORRUPT, or NEEDS_OCR if its pages hold pictures and no text.
+        DocumentRejected: ENCRYPTED, CORRUPT, NO_TEXT, or NEEDS_OCR if all its pages hold pictures and no text.
     """
     document = _open(data)
     try:
+        pages = len(document)
         lines: list[_Line] = []
-        pictures = False
-        for index in range(len(document)):
+        scanned: list[int] = []
+        for index in range(pages):
             page_lines = _read_page(document, index)
             lines.extend(page_lines)
-            pictures = pictures or (not page_lines and _has_pictures(document, index))
-        if not lines:
-            raise _no_text(pictures, len(document))
+            if not page_lines and _has_pictures(document, index):
+                scanned.append(index)
+        reader = recogniser() if scanned else None
+        if not lines and (reader is None or not scanned):
+            raise _no_text(bool(scanned), pages)
+        recognised = _recognise(document, scanned, reader) if reader is not None else []
         named = squeeze(clean(document.get_metadata_dict().get("Title", "")))
     finally:
         document.close()
-    blocks = list(_blocks(_without_margins(lines), _heading_sizes(lines)))
+    blocks = list(_blocks(_without_margins(lines), _heading_sizes(lines))) if lines else []
+    if recognised:
+        blocks = sorted([*blocks, *recognised], key=lambda block: block.page or 0)
+    if not blocks:
+        raise _no_text(pictures=False, pages=pages)
+    unread = len(scanned) - (min(len(scanned), reader.max_pages) if reader is not None else 0)
     text, elements = assemble(blocks)
     first = [block for block in blocks if block.kind is ElementKind.HEADING and block.page == 1]
     heading = squeeze(min(first, key=lambda block: block.level).text) if first else None
-    return Parsed(text, elements, named if _is_title(named) else heading)
+    metadata: dict[str, MetadataValue] = {"pages_needing_ocr": unread} if unread else {}
+    return Parsed(text, elements, named if _is_title(named) else heading, metadata)
+
+
+def _recognise(document: pypdfium2.PdfDocument, scanned: Sequence[int], reader: Recogniser) -> list[Block]:
+    """Text in the pictures of these pages, as far as the limit allows."""
+    chosen = scanned[: reader.max_pages]
+    reader.begin(len(chosen))
+    blocks: list[Block] = []
+    for index in chosen:
+        page = document[index]
+        try:
+            scale = min(_SCAN_SCALE, LONGEST_SIDE / max(1.0, *page.get_size()))
+            bitmap = page.render(scale=scale, rev_byteorder=False, prefer_bgrx=False)
+            blocks += reader.read(bitmap.to_numpy()[:, :, :3].copy(), index + 1)
+            bitmap.close()
+        finally:
+            page.close()
+    return blocks
 
 
 def _open(data: bytes) -> pypdfium2.PdfDocument:
@@ -91,7 +122,7 @@ def _no_text(pictures: bool, pages: int) -> DocumentRejected:
     if pictures:
         return DocumentRejected(
             RejectionCode.NEEDS_OCR,
-            f"The PDF ({pages} pages) holds pictures without text. Run text recognition (OCR) and upload the result.",
+            f"The PDF ({pages} pages) holds pictures without text. {HOW_TO_INSTALL}",
         )
     return DocumentRejected(RejectionCode.NO_TEXT, f"The PDF ({pages} pages) holds no text. Export it again as text.")
 

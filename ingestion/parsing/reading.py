@@ -17,6 +17,7 @@ from ingestion.parsing.jsondata import parse_json, parse_json_lines
 from ingestion.parsing.language import LanguageDetector
 from ingestion.parsing.mail import parse_eml
 from ingestion.parsing.markdown import MarkdownParser
+from ingestion.parsing.ocr import HOW_TO_INSTALL, Recogniser, is_installed, parse_picture
 from ingestion.parsing.office import SlideParser, parse_xlsx
 from ingestion.parsing.pandoc import parse_with_pandoc
 from ingestion.parsing.plain import parse_plain
@@ -37,6 +38,7 @@ class DocumentReader:
         self._markdown = MarkdownParser()
         self._language = LanguageDetector()
         self._slides: SlideParser | None = None
+        self._ocr: Recogniser | None = None
 
     def read(self, name: str, data: bytes, media_type: str | None, title: str | None) -> ParsedDocument:
         """The document's normalised text and structure.
@@ -70,7 +72,15 @@ class DocumentReader:
             case Format.PDF:
                 from ingestion.parsing.pdf import parse_pdf
 
-                return parse_pdf(data)
+                return parse_pdf(data, self._recogniser)
+            case Format.PNG | Format.JPEG | Format.TIFF:
+                recogniser = self._recogniser()
+                if recogniser is None:
+                    raise DocumentRejected(
+                        RejectionCode.NEEDS_OCR,
+                        f"The file is a picture, whose text has to be recognised. {HOW_TO_INSTALL}",
+                    )
+                return parse_picture(data, recogniser)
             case Format.DOCX:
                 from ingestion.parsing.word import parse_docx
 
@@ -96,6 +106,12 @@ class DocumentReader:
                 return parse_with_pandoc(clean(decode(data)).encode(), found, self._settings.timeout_s)
             case _:
                 return self._parse_text(data, found)
+
+    def _recogniser(self) -> Recogniser | None:
+        """The recogniser of text, made when it is first needed; None where the extra is not installed."""
+        if self._ocr is None and is_installed():
+            self._ocr = Recogniser(self._take_more_time, self._settings.ocr_max_pages)
+        return self._ocr
 
     def _parse_text(self, data: bytes, found: Format) -> Parsed:
         declared = _CHARSET.search(data[:_HTML_HEAD]) if found is Format.HTML else None
