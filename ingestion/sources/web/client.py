@@ -189,8 +189,11 @@ def _asked_wait(retry_after: str | None, *, otherwise_s: float | None) -> float 
 
 def http_date(text: str) -> datetime:
     """The time of a header. Raises: ValueError."""
-    moment = parsedate_to_datetime(text)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text[:100]!r} is out of range") from error
 
 
 def _too_large(limit: int) -> DocumentRejected:

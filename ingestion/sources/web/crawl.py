@@ -66,6 +66,7 @@ class Crawl:
         self._waiting: dict[str, list[Lead]] = {}
         self._folders: dict[str, tuple[str, str | None]] = {}
         self._broken = 0
+        self._lost: dict[str, None] = {}
         self._missing: set[str] = set()
 
     def begin(self, lead: Lead, item: KnownItem | None, answer: Answer) -> Iterator[Sighting]:
@@ -115,11 +116,15 @@ class Crawl:
             else:
                 yield _unavailable(url, RejectionCode.FETCH_FAILED, f"It moved to {target}, which can't be had.")
         yield from map(Gone, self._gone)
+        yield from self._end()
+
+    def _end(self) -> Iterator[Sighting]:
         if self._frontier.full:
             self._missing.add("max_pages")
         if self._frontier.too_deep:
             self._missing.add("depth")
         if self._missing:
+            yield from self._probe()
             log.warning(
                 "web_scan_incomplete",
                 start=self._manner.start,
@@ -161,6 +166,7 @@ class Crawl:
             self._broken = 0
             if item is not None:
                 self._gone.append(lead.url)
+                self._lose(item)
         elif answer.status in _NO_ACCESS and item is None:
             # Never had, so nothing hangs on it: a page for members must not keep the scan from ever being complete.
             yield _unavailable(lead.url, RejectionCode.FETCH_FAILED, f"The server answers {answer.status}.")
@@ -178,6 +184,8 @@ class Crawl:
             follows_links=manner.follows_links,
         )
         self._follow(reading.links, depth=lead.depth + 1)
+        if item is not None:
+            self._lose(item)
         if not reading.may_be_indexed:
             self._unindexed += 1
             if item is not None:
@@ -283,6 +291,34 @@ class Crawl:
             return self._client.get(sample.key, limit=self._manner.max_bytes).status in _GONE
         except DocumentRejected:
             return False
+
+    def _lose(self, item: KnownItem) -> None:
+        """Note the links that a page had: some may have gone from it, and with them the pages that they led to."""
+        for url in remembered_links(item, self._manner.site):
+            if len(self._lost) < self._manner.max_pages and not self._frontier.met(url):
+                self._lost[url] = None
+
+    def _probe(self) -> Iterator[Gone]:
+        """Of the pages that no link leads to any more, those of which the server says that they are gone.
+
+        An incomplete scan must not take the others for gone; so one page that always fails would keep all deleted
+        pages. Stops at the first sign of trouble.
+        """
+        asked: set[str] = set()
+        while waiting := [url for url in self._lost if url not in asked and not self._frontier.met(url)][:_BATCH]:
+            asked.update(waiting)
+            for url, item in self._known.get(waiting).items():
+                if not self._manner.rules.allows(url):
+                    continue
+                try:
+                    answer = self._client.get(url, limit=self._manner.max_bytes, validators=validators(url, item))
+                except DocumentRejected:
+                    return
+                if answer.busy:
+                    return
+                if answer.status in _GONE:
+                    self._lose(item)
+                    yield Gone(url)
 
     def _arrives(self, target: str) -> bool:
         for _ in range(MAX_REDIRECTS + 1):

@@ -6,6 +6,7 @@ runs on, needs quadratic time for some pages, and the fast ones run in the parse
 
 from __future__ import annotations
 
+import codecs
 import html
 import re
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ _TAG_END = re.compile(rb"[\s/]*>")
 _RAW = frozenset({b"script", b"style", b"textarea", b"title", b"template", b"noframes", b"xmp"})
 _WANTED = frozenset({b"a", b"area", b"base", b"link", b"meta", b"iframe", b"frame"})
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([a-zA-Z0-9._:-]+)", re.IGNORECASE)
+_CODECS = re.compile(r"utf-8|ascii|(iso8859-|cp|koi8-|mac-|gb|big5|euc_|shift_jis)\w*")
+_REFRESH = re.compile(r"[\d.\s]*[;,]\s*url\s*=\s*['\"]?([^'\"]+)", re.IGNORECASE)
 _HEAD = 2048
 _MAX_SCANNED = 20_000_000
 
@@ -67,6 +70,9 @@ def _note(page: Page, tag: bytes, attributes: dict[str, str]) -> None:
     elif tag == b"meta":
         if attributes.get("name", "").lower() == "robots":
             page.directives |= directives_of(attributes.get("content", ""), "")
+        elif attributes.get("http-equiv", "").lower() == "refresh":
+            refresh = _REFRESH.match(attributes.get("content", ""))
+            _add(page, refresh[1].strip() if refresh else "")
     elif tag == b"link":
         if "canonical" in relations:
             page.canonical = page.canonical or href or None
@@ -117,7 +123,9 @@ def _declared(data: bytes) -> str:
 
 
 def _known(charset: str | None) -> str | None:
+    """The codec of a charset, if it is one in which pages are written: Python's others are not all made for that."""
     try:
-        return charset if charset and "a".encode(charset) == b"a" else None
-    except (LookupError, UnicodeError, TypeError):
+        codec = codecs.lookup(charset).name if charset else ""
+    except (LookupError, ValueError):
         return None
+    return codec if _CODECS.fullmatch(codec) else None

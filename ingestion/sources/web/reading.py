@@ -54,7 +54,7 @@ def read_answer(url: str, answer: Answer, site: Site, *, user_agent: str, follow
     )
 
 
-def validators(url: str, item: KnownItem | None, *, follows_links: bool) -> dict[str, str]:
+def validators(url: str, item: KnownItem | None, *, follows_links: bool = False) -> dict[str, str]:
     """Headers that ask for the content only if it has changed.
 
     Empty for a page whose links are wanted and not remembered: an answer without a body would not tell them.

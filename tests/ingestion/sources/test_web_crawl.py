@@ -69,6 +69,15 @@ def test_last_modified_alone_serves_as_validator_and_as_time(site: SiteServer) -
     assert {headers.get("if-modified-since") for path, headers in site.asked if path != "/robots.txt"} == {written}
 
 
+@pytest.mark.parametrize(
+    "written", ["nonsense", "Wed, 21 Oct 99999999999999999999 07:28:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2300"]
+)
+def test_a_time_that_is_none_does_no_harm(site: SiteServer, written: str) -> None:
+    site.pages["/a"] = page()
+    site.pages["/a"].headers["Last-Modified"] = written
+    assert Reader(site).scan().fetched[site.url("/a")].document.modified_at is None
+
+
 def test_a_page_without_validators_is_unchanged_by_its_content(site: SiteServer) -> None:
     site.pages["/a"] = Reply(page("/b/").body, headers={"Content-Type": HTML}, etag=False)
     reader = Reader(site)
@@ -124,6 +133,22 @@ def test_an_incomplete_scan_deletes_nothing_that_it_did_not_meet(site: SiteServe
     site.pages["/b/"] = Reply(status=500)
     reader.scan()
     assert reader.known() == ALL
+
+
+def test_pages_that_are_gone_are_noticed_although_another_always_fails(site: SiteServer) -> None:
+    """Nothing leads to them any more, and the scan is never complete: they are asked for once, on their own."""
+    site.pages["/b/c.html"] = page("/d", "/kept")
+    site.pages |= {"/d": page("/d/e"), "/d/e": page(), "/kept": page(), "/broken": Reply(status=500)}
+    reader = Reader(site)
+    reader.scan()
+    assert reader.known() == ALL | {"/d", "/d/e", "/kept"}
+    site.pages["/a"] = page("/broken")
+    site.pages["/b/c.html"] = page(text="All links are gone.")
+    del site.pages["/d"], site.pages["/d/e"]
+    scan = reader.scan()
+    assert paths(site, scan.gone) == {"/d", "/d/e"}
+    assert scan.end == End(complete=False)
+    assert reader.known() == ALL | {"/kept"}
 
 
 def test_a_page_for_members_only_does_not_keep_scans_from_being_complete(site: SiteServer) -> None:
