@@ -18,7 +18,9 @@ from __future__ import annotations
 import argparse
 import gzip
 import hashlib
+import json
 import math
+import random
 import sqlite3
 import time
 from collections import defaultdict
@@ -34,8 +36,6 @@ from benchmarks.corpora import eval_data
 from benchmarks.cuts import Cut, ways
 from benchmarks.fusion import ndcg
 from benchmarks.relevance import DENSE_WEIGHT, Collection, legs
-from benchmarks.relevance import _read as read_lines
-from benchmarks.relevance import _sample as sample
 from ingestion.corpus.embedding import Embedder, open_embedder
 from ingestion.corpus.records import Chunk, ChunkId, ParsedDocument, Span
 from ingestion.corpus.sparse import SparseEncoder
@@ -137,15 +137,15 @@ def load(name: str, data: Path) -> Judged:
                 judged[query].add(document)
     questions = [
         Question(row["text"], frozenset(judged[row["id"]]))
-        for row in read_lines(folder / "queries.jsonl.gz")
+        for row in _read(folder / "queries.jsonl.gz")
         if row["id"] in judged
     ]
-    rows = read_lines(folder / "corpus.jsonl.gz")
+    rows = _read(folder / "corpus.jsonl.gz")
     if name == "scifact":
         needed = {document for question in questions for document in question.relevant}
         others = [row for row in rows if row["id"] not in needed]
         rows = [row for row in rows if row["id"] in needed]
-        rows += sample(others, max(0, _SCIFACT_DOCUMENTS - len(rows)))
+        rows += _sample(others, max(0, _SCIFACT_DOCUMENTS - len(rows)))
     parser = MarkdownParser()
     return Judged(name, {row["id"]: _parsed(parser, row["title"], row["text"]) for row in rows}, questions)
 
@@ -153,7 +153,7 @@ def load(name: str, data: Path) -> Judged:
 def _long_documents(name: str, folder: Path, *, headings: bool) -> Judged:
     """Eight passages a document, in a seeded order; the evidence is what annotators chose."""
     parser = MarkdownParser()
-    passages = sample(read_lines(folder / "clapnq_corpus.jsonl.gz"), 10_000)
+    passages = _sample(_read(folder / "clapnq_corpus.jsonl.gz"), 10_000)
     documents: dict[str, ParsedDocument] = {}
     homes: dict[str, tuple[str, Span]] = {}
     for start in range(0, len(passages), _PASSAGES_A_DOCUMENT):
@@ -165,12 +165,21 @@ def _long_documents(name: str, folder: Path, *, headings: bool) -> Judged:
             text += f"{body}\n\n"
         documents[id_] = _parsed(parser, id_, text)
     questions = []
-    for row in read_lines(folder / "clapnq_rag.jsonl.gz"):
+    for row in _read(folder / "clapnq_rag.jsonl.gz"):
         if row["answerable"] and row["passage"] in homes:
             home, span = homes[row["passage"]]
             found = _evidence(documents[home].text, span, row["outputs"][0]["selected_sentences"])
             questions.append(Question(row["question"], frozenset({home}), found))
     return Judged(name, documents, questions)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def _sample(items: list[Any], count: int) -> list[Any]:
+    return random.Random(7).sample(items, min(count, len(items)))
 
 
 def _evidence(text: str, passage: Span, sentences: Iterable[str]) -> tuple[Span, ...]:
@@ -213,7 +222,8 @@ def evaluate(judged: Judged, cut: Cut, cache: EmbeddingCache) -> Scores:
                 share = _evidence_read([chunks[int(id_)] for id_ in order], question, budget)
                 values[leg, f"evidence@{budget}"].append(share)
     sizes = [chunk.tokens for _, chunk in chunks]
-    print(f"# {judged.name}: {len(chunks)} chunks, {time.perf_counter() - started:.0f} s", flush=True)
+    means = ", ".join(f"{leg} {np.mean(values[leg, 'nDCG@10']):.3f}" for leg in _LEGS)
+    print(f"# {judged.name}: {len(chunks)} chunks, {time.perf_counter() - started:.0f} s, nDCG@10 {means}", flush=True)
     return {key: np.array(of_queries) for key, of_queries in values.items()} | {("", "tokens"): np.array(sizes)}
 
 
@@ -292,11 +302,11 @@ def _table(results: Mapping[str, Mapping[str, Scores]], collections: Sequence[st
 
 def difference(values: Sequence[Any], others: Sequence[Any]) -> tuple[float, float, float]:
     """Mean over the collections of `values - others`, and its 95 % interval: a paired bootstrap over queries."""
-    random = np.random.default_rng(7)
+    generator = np.random.default_rng(7)
     means = np.zeros(_RESAMPLES)
     for value, other in zip(values, others, strict=True):
         gaps = value - other
-        means += gaps[random.integers(len(gaps), size=(_RESAMPLES, len(gaps)))].mean(1) / len(values)
+        means += gaps[generator.integers(len(gaps), size=(_RESAMPLES, len(gaps)))].mean(1) / len(values)
     observed = float(np.mean([np.mean(value - other) for value, other in zip(values, others, strict=True)]))
     low, high = np.percentile(means, [2.5, 97.5])
     return observed, float(low), float(high)

@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from ingestion.chunking import Chunker
+from ingestion.chunking import chunker_for
 from ingestion.corpus.embedding import Embedder, open_embedder
 from ingestion.corpus.records import Chunk, ElementKind, ParsedDocument
 from ingestion.parsing import DocumentParser
 from ingestion.parsing.formats import SUFFIXES
 from ingestion.parsing.frontmatter import split_front_matter
+from ingestion.pipeline import embedding_text
 from ingestion.settings import ChunkingSettings, EmbedderSettings, ParsingSettings
 from tests.conftest import REPO
 from tests.ingestion.documents import assert_chunked, assert_well_formed, document_source
 
 _SETTINGS = ChunkingSettings()
+_SPECIAL_TOKENS = 2
 _PATHS = sorted(path for path in (REPO / "sample_docs").rglob("*") if path.suffix in SUFFIXES)
 
 
@@ -40,7 +42,7 @@ def read(parser: DocumentParser, path: Path) -> ParsedDocument:
 
 
 def cut(embedder: Embedder, document: ParsedDocument) -> tuple[Chunk, ...]:
-    return Chunker(_SETTINGS, embedder.count_tokens).chunk(document)
+    return chunker_for(_SETTINGS, embedder).chunk(document)
 
 
 def test_there_are_sample_documents_of_every_kind() -> None:
@@ -54,6 +56,8 @@ def test_chunks_are_exact_and_cover_the_text(parser: DocumentParser, embedder: E
     chunks = cut(embedder, document)
     assert chunks
     assert_chunked(document, chunks, _SETTINGS.hard_max_tokens)
+    encoded = embedder.count_tokens([embedding_text(document.title, chunk) for chunk in chunks])
+    assert max(encoded) + _SPECIAL_TOKENS <= embedder.max_tokens
     for chunk in chunks:
         assert set(chunk.kinds) != {ElementKind.HEADING}
         if not {ElementKind.CODE, ElementKind.TABLE} & set(chunk.kinds):
