@@ -128,6 +128,7 @@ class JobsSettings(_Group):
     uploads: int = Field(1, ge=1, le=16, description="upload jobs at a time; they go before syncs and rebuilds")
     bulk: int = Field(1, ge=1, le=16, description="syncs and rebuilds at a time")
     attempts: int = Field(3, ge=1, le=10, description="tries of one document before it is quarantined")
+    keep_days: float = Field(30.0, gt=0, description="days until a job that is over is forgotten")
 
 
 class Settings(BaseSettings):

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 
@@ -208,6 +209,8 @@ jobs = Table(
     Column("state", String(16), nullable=False),
     Column("stage", String(16)),
     Column("counts", JSON),
+    # Items per second of the recent past; None while it can't be said how long the job will take.
+    Column("pace", Float),
     Column("total", Integer, nullable=False),
     Column("stage_seconds", JSON, nullable=False),
     Column("detail", Text),
@@ -216,6 +219,16 @@ jobs = Table(
     Column("finished_at", UtcDateTime),
     Index("ix_jobs_tenant", "tenant", "created_at", "id"),
     Index("ix_jobs_source", "tenant", "source", "created_at"),
+    # One job of a source at a time, whoever submits it.
+    Index(
+        "uq_jobs_open_source",
+        "tenant",
+        "kind",
+        "source",
+        unique=True,
+        sqlite_where=text("finished_at IS NULL"),
+        postgresql_where=text("finished_at IS NULL"),
+    ),
 )
 
 job_items = Table(
@@ -235,4 +248,6 @@ job_items = Table(
     Column("detail", Text),
     Column("seconds", Float),
     ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+    # Counts by status must not read past the bytes.
+    Index("ix_job_items_status", "job_id", "status"),
 )

@@ -81,13 +81,26 @@ def _extend_jobs() -> None:
     op.add_column("jobs", sa.Column("stage", sa.String(length=16), nullable=True))
     op.add_column("jobs", sa.Column("counts", sa.JSON(), nullable=True))
     op.create_index("ix_jobs_source", "jobs", ["tenant", "source", "created_at"], unique=False)
+    op.add_column("jobs", sa.Column("pace", sa.Float(), nullable=True))
+    # Until now no job had a source, hence none is there twice.
+    op.create_index(
+        "uq_jobs_open_source",
+        "jobs",
+        ["tenant", "kind", "source"],
+        unique=True,
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
     op.add_column("job_items", sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"))
+    op.create_index("ix_job_items_status", "job_items", ["job_id", "status"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_job_items_status", table_name="job_items")
     op.drop_column("job_items", "attempts")
+    op.drop_index("uq_jobs_open_source", table_name="jobs")
     op.drop_index("ix_jobs_source", table_name="jobs")
-    for name in ("counts", "stage", "source", "kind"):
+    for name in ("pace", "counts", "stage", "source", "kind"):
         op.drop_column("jobs", name)
     op.drop_table("source_items")
     op.drop_table("sources")
