@@ -248,6 +248,6 @@ job_items = Table(
     Column("detail", Text),
     Column("seconds", Float),
     ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
-    # Counts by status must not read past the bytes.
-    Index("ix_job_items_status", "job_id", "status"),
+    # Counts by status, and what waits, must not read past the bytes.
+    Index("ix_job_items_status", "job_id", "status", "attempts", "position"),
 )

@@ -13,14 +13,16 @@ import structlog
 from ingestion.corpus.catalog import Catalog
 from ingestion.corpus.catalog_reader import Page
 from ingestion.corpus.records import DocumentSource
-from ingestion.corpus.scope import Scope, TenantId
+from ingestion.corpus.scope import Scope
 from ingestion.errors import InvalidRequest
-from ingestion.job_store import Job, JobId, JobStore
+from ingestion.job_store import Job, JobFilter, JobId, JobKind, JobStore, Ticket
 from ingestion.pipeline import draft_of
+from ingestion.source_store import SourceStore
+from ingestion.sources.definitions import SourceId
 
 log = structlog.get_logger(__name__)
 
-Enqueue = Callable[[JobId, TenantId], None]
+Enqueue = Callable[[Ticket], None]
 
 _POLL_S = 0.05
 
@@ -28,8 +30,11 @@ _POLL_S = 0.05
 class Jobs:
     """Submit jobs and watch them. Safe from several threads."""
 
-    def __init__(self, store: JobStore, catalog: Catalog, enqueue: Enqueue, chunker_version: str) -> None:
+    def __init__(
+        self, store: JobStore, sources: SourceStore, catalog: Catalog, enqueue: Enqueue, chunker_version: str
+    ) -> None:
         self._store = store
+        self._sources = sources
         self._catalog = catalog
         self._enqueue = enqueue
         self._chunker_version = chunker_version
@@ -38,21 +43,32 @@ class Jobs:
         """A queued job for these documents. When this returns, it will be done even if the process dies."""
         if not sources:
             raise InvalidRequest("a job needs at least one document")
-        job = JobId(str(uuid.uuid4()))
-        self._store.add(scope, job, sources, unchanged=self._unchanged(scope, sources))
-        stored = self._store.get(scope, job)
+        job = _new_id()
+        self._store.uploads.add(scope, job, sources, unchanged=self._unchanged(scope, sources))
+        stored = self._store.reader.get(scope, job)
         if not stored.state.is_final:
-            self._enqueue(job, scope.tenant)
-        log.info("job_submitted", job_id=job, documents=len(sources))
+            self._enqueue(Ticket(scope.tenant, job, JobKind.UPLOAD))
+        log.info("job_submitted", job_id=job, kind=JobKind.UPLOAD, documents=len(sources))
         return stored
+
+    def sync(self, scope: Scope, source: SourceId) -> Job:
+        """A job that syncs the source: the one that is not over, if there is one. Raises: NotFound."""
+        self._sources.get(scope, source)
+        return self._bulk(scope, JobKind.SYNC, source)
+
+    def rebuild(self, scope: Scope) -> Job:
+        """A job that builds the corpus anew: the one that is not over, if there is one."""
+        return self._bulk(scope, JobKind.REBUILD, None)
 
     def get(self, scope: Scope, job: JobId) -> Job:
         """Raises: NotFound."""
-        return self._store.get(scope, job)
+        return self._store.reader.get(scope, job)
 
-    def list(self, scope: Scope, *, cursor: str | None = None, limit: int = 50) -> Page[Job]:
-        """Jobs, newest first. Raises: InvalidRequest for a foreign cursor."""
-        return self._store.list_jobs(scope, cursor=cursor, limit=limit)
+    def list(
+        self, scope: Scope, wanted: JobFilter | None = None, *, cursor: str | None = None, limit: int = 50
+    ) -> Page[Job]:
+        """Jobs, newest first, each with some of what failed. Raises: InvalidRequest for a foreign cursor."""
+        return self._store.reader.list_jobs(scope, wanted or JobFilter(), cursor=cursor, limit=limit)
 
     def cancel(self, scope: Scope, job: JobId) -> Job:
         """Stop a job before its next document; what is ingested stays. A job that is over stays as it ended.
@@ -60,14 +76,22 @@ class Jobs:
         Raises: NotFound.
         """
         self._store.cancel(scope, job)
-        return self._store.get(scope, job)
+        return self._store.reader.get(scope, job)
 
     def wait(self, scope: Scope, job: JobId, timeout_s: float) -> Job:
         """The job when it is over, or as it stands after `timeout_s`. Raises: NotFound."""
         deadline = time.monotonic() + timeout_s
-        while not self._store.is_over(scope, job) and time.monotonic() < deadline:
+        while not self._store.reader.is_over(scope, job) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
-        return self._store.get(scope, job)
+        return self._store.reader.get(scope, job)
+
+    def _bulk(self, scope: Scope, kind: JobKind, source: str | None) -> Job:
+        new = _new_id()
+        job = self._store.add_bulk(scope, new, kind, source)
+        if job == new:
+            self._enqueue(Ticket(scope.tenant, job, kind, source))
+            log.info("job_submitted", job_id=job, kind=kind, source=source)
+        return self._store.reader.get(scope, job)
 
     def _unchanged(self, scope: Scope, sources: Sequence[DocumentSource]) -> set[int]:
         now = datetime.now(UTC)
@@ -79,3 +103,7 @@ class Jobs:
             for position, draft in enumerate(drafts)
             if live.get(draft.key) == draft.version and twice[draft.key] == 1
         }
+
+
+def _new_id() -> JobId:
+    return JobId(str(uuid.uuid4()))

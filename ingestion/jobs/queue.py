@@ -1,70 +1,60 @@
-"""Jobs as DBOS workflows: their queue, its worker, and the client that only fills it."""
+"""Jobs as DBOS workflows: two queues, the worker that takes from them, and the client that only fills them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ingestion.chunking import chunker_for
-from ingestion.corpus.corpus import Corpus
 from ingestion.corpus.database import database_url
-from ingestion.corpus.scope import TenantId
-from ingestion.errors import PlumblineError
-from ingestion.job_store import JobId, JobStore
-from ingestion.jobs.jobs import Enqueue, Jobs
-from ingestion.jobs.runner import JobRunner
-from ingestion.parsing import DocumentParser
-from ingestion.pipeline import Pipeline
-from ingestion.settings import EngineKind, Settings
+from ingestion.corpus.scope import Scope, TenantId
+from ingestion.job_store import JobId, JobKind, JobState, JobStore, Ticket
+from ingestion.jobs.jobs import Enqueue
+from ingestion.settings import Settings
+
+if TYPE_CHECKING:
+    from dbos import EnqueueOptions
 
 JOBS_FILE = "jobs.sqlite"
 
-_QUEUE = "ingest"
+_UPLOADS = "ingest"
+_BULK = "bulk"
 _WORKFLOW = "ingest_job"
 _APPLICATION_VERSION = "1"  # fixed, so that a new release takes up the jobs of the one before it
 _QUEUE_POLL_S = 0.2  # each look into the queue is a database transaction beside the searches
-_ATTEMPTS = 3
 _STOP_S = 10
+_DEATHS = 100
+_ENDED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+
+RunJob = Callable[[JobId, TenantId], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What a worker does with its queues."""
+
+    enqueue: Enqueue
+    repair: Callable[[], None]
+    """Queues jobs that are in no queue, and ends those whose workflow ended without them."""
+    forget: Callable[[Sequence[JobId]], None]
 
 
 @contextmanager
-def open_jobs(settings: Settings, corpus: Corpus) -> Iterator[Jobs]:
-    """Jobs of this corpus, with a worker in this process where the deployment is embedded.
+def open_worker(settings: Settings, store: JobStore, run: RunJob, stopping: threading.Event) -> Iterator[Queue]:
+    """Takes jobs from the queues, in threads, until the context ends; it sets `stopping` first.
 
-    With a Qdrant server, jobs are only put in the queue: `run_worker` in another process takes them.
+    `run` ends soon after, by an error that is no `Exception`: the job then goes on at the next start.
     """
-    store = JobStore(corpus.database)
-    embedded = settings.index.engine is EngineKind.EDGE
-    with _worker(settings, corpus, store) if embedded else _client(settings) as enqueue:
-        yield Jobs(store, corpus.writer.catalog, enqueue, chunker_for(settings.chunking, corpus.embedder).version)
+    from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
-
-@contextmanager
-def run_worker(settings: Settings, corpus: Corpus) -> Iterator[None]:
-    """Take jobs from the queue, in threads, until the context ends."""
-    with _worker(settings, corpus, JobStore(corpus.database)):
-        yield
-
-
-@contextmanager
-def _worker(settings: Settings, corpus: Corpus, store: JobStore) -> Iterator[Enqueue]:
-    from dbos import DBOS, SetWorkflowID
-
-    stopping = threading.Event()
     with ExitStack() as stack:
-        parser = stack.enter_context(DocumentParser(settings.parsing))
-        chunker = chunker_for(settings.chunking, corpus.embedder)
-        runner = JobRunner(store, Pipeline(corpus, parser, chunker), stopping)
-
-        # DBOS marks the functions it decorates: methods can't be marked, so these are functions of this call.
-        @DBOS.step(name="ingest_slice", retries_allowed=True, max_attempts=_ATTEMPTS, should_retry=_may_pass)
-        def ingest_slice(job: JobId, tenant: TenantId, positions: Sequence[int]) -> None:
-            runner.ingest(job, tenant, positions)
-
-        @DBOS.workflow(name=_WORKFLOW)
+        # DBOS marks the functions it decorates: methods can't be marked, so this is a function of this call.
+        # It has no steps: what is done is known from the job's rows, and a workflow that died is run again.
+        @DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=_DEATHS)
         def ingest_job(job: JobId, tenant: TenantId) -> str:
-            return runner.run(job, tenant, ingest_slice)
+            return run(job, tenant)
 
         DBOS(
             config={
@@ -78,42 +68,74 @@ def _worker(settings: Settings, corpus: Corpus, store: JobStore) -> Iterator[Enq
         stack.callback(DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=_STOP_S)
         stack.callback(stopping.set)
         DBOS.launch()
-        DBOS.register_queue(_QUEUE, worker_concurrency=1, polling_interval_sec=_QUEUE_POLL_S)
+        DBOS.register_queue(
+            _UPLOADS,
+            worker_concurrency=settings.jobs.uploads,
+            polling_interval_sec=_QUEUE_POLL_S,
+            on_conflict="always_update",
+        )
+        # One at a time of each source, however many workers there are.
+        DBOS.register_queue(
+            _BULK,
+            worker_concurrency=settings.jobs.bulk,
+            partition_concurrency=1,
+            polling_interval_sec=_QUEUE_POLL_S,
+            on_conflict="always_update",
+        )
 
-        def enqueue(job: JobId, tenant: TenantId) -> None:
-            with SetWorkflowID(job):
-                DBOS.enqueue_workflow(_QUEUE, ingest_job, job, tenant)
+        def enqueue(ticket: Ticket) -> None:
+            name, partition = _place(ticket)
+            with SetWorkflowID(ticket.job), SetEnqueueOptions(queue_partition_key=partition):
+                DBOS.enqueue_workflow(name, ingest_job, ticket.job, ticket.tenant)
 
-        # A process that died between storing a job and queueing it left a job without a workflow.
-        for tenant, job in store.unfinished():
-            if DBOS.get_workflow_status(job) is None:
-                enqueue(job, tenant)
-        yield enqueue
+        def repair() -> None:
+            for ticket in store.unfinished():
+                status = DBOS.get_workflow_status(ticket.job)
+                if status is None:
+                    # The process died between storing the job and queueing it.
+                    enqueue(ticket)
+                elif status.status in _ENDED:
+                    detail = f"its worker died {_DEATHS} times, or could not say how the job ended: see the log"
+                    state = None if ticket.kind is JobKind.UPLOAD else JobState.FAILED
+                    store.finish(Scope(ticket.tenant), ticket.job, state=state, detail=detail)
+
+        def forget(jobs: Sequence[JobId]) -> None:
+            DBOS.delete_workflows(list(jobs))
+
+        repair()
+        yield Queue(enqueue, repair, forget)
 
 
 @contextmanager
-def _client(settings: Settings) -> Iterator[Enqueue]:
+def open_client(settings: Settings) -> Iterator[Enqueue]:
+    """Puts jobs into the queues; workers in other processes take them."""
     from dbos import DBOS, DBOSClient
 
     with ExitStack() as stack:
-        # The queue must be there before its first worker is.
+        # The queues must be there before their first worker is.
         DBOS.migrate(_queue_url(settings))
         client = DBOSClient(system_database_url=_queue_url(settings))
         stack.callback(client.destroy)
 
-        def enqueue(job: JobId, tenant: TenantId) -> None:
-            client.enqueue(
-                {
-                    "workflow_name": _WORKFLOW,
-                    "queue_name": _QUEUE,
-                    "workflow_id": job,
-                    "app_version": _APPLICATION_VERSION,
-                },
-                job,
-                tenant,
-            )
+        def enqueue(ticket: Ticket) -> None:
+            name, partition = _place(ticket)
+            options: EnqueueOptions = {
+                "workflow_name": _WORKFLOW,
+                "queue_name": name,
+                "workflow_id": ticket.job,
+                "app_version": _APPLICATION_VERSION,
+            }
+            if partition is not None:
+                options["queue_partition_key"] = partition
+            client.enqueue(options, ticket.job, ticket.tenant)
 
         yield enqueue
+
+
+def _place(ticket: Ticket) -> tuple[str, str | None]:
+    if ticket.kind is JobKind.UPLOAD:
+        return _UPLOADS, None
+    return _BULK, f"{ticket.tenant}/{ticket.source or ticket.kind}"
 
 
 def _queue_url(settings: Settings) -> str:
@@ -121,7 +143,3 @@ def _queue_url(settings: Settings) -> str:
     if url.get_backend_name() == "sqlite":
         url = url.set(database=str((settings.data_dir / JOBS_FILE).absolute()))
     return url.render_as_string(hide_password=False)
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, PlumblineError) and error.retryable

@@ -1,22 +1,26 @@
-"""What a worker does with a job, whatever queue it came from."""
+"""What a worker does with a job, whatever queue it came from: run it, try again, and say how it ended."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
-from ingestion.corpus.records import DocumentSource
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import PlumblineError
-from ingestion.job_store import ItemStatus, JobId, JobStore
-from ingestion.pipeline import Outcome, Pipeline
+from ingestion.job_store import JobId, JobKind, JobState, JobStore
+from ingestion.jobs.boundary import Crash, attempted
+from ingestion.jobs.bulk import Bulk
+from ingestion.jobs.lanes import Clock, Lanes
+from ingestion.jobs.progress import Ending, Meter, Stop, Task
+from ingestion.jobs.uploads import Uploads
 
 log = structlog.get_logger(__name__)
 
-SLICE = 64
-"""Documents per durable step."""
+PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Between two tries of a job whose stores, endpoint or origin fail."""
+
+_CRASHED = "an internal error, see the log"
 
 
 class Interrupted(BaseException):
@@ -24,57 +28,71 @@ class Interrupted(BaseException):
 
 
 class JobRunner:
-    """What a worker does with a job: ingest it slice by slice."""
+    """Runs jobs, several at a time, each in a thread of its own. `stopping` is set when the worker closes."""
 
-    def __init__(self, store: JobStore, pipeline: Pipeline, stopping: threading.Event) -> None:
+    def __init__(self, store: JobStore, uploads: Uploads, bulk: Bulk, lanes: Lanes, stopping: threading.Event) -> None:
         self._store = store
-        self._pipeline = pipeline
+        self._uploads = uploads
+        self._bulk = bulk
+        self._lanes = lanes
         self._stopping = stopping
 
-    def ingest(self, job: JobId, tenant: TenantId, positions: Sequence[int]) -> None:
-        """Ingest the documents at these positions that still wait. Run again after a crash, it does the rest.
+    def run(self, job: JobId, tenant: TenantId, clock: Clock) -> str:
+        """The whole job; run again after a crash, what is left of it. Returns its final state.
 
-        Raises: BackendUnavailable if a store or endpoint fails: the same call may work later.
+        Whatever it raises ends this job, and no other. Raises: Interrupted if the worker closes.
         """
         scope = Scope(tenant)
-        waiting = self._store.load(scope, job, positions)
-        run = self._pipeline.ingest(
-            scope,
-            self._until_stopped(job, [source for _, source in waiting]),
-            submitted_at=self._store.submitted_at(scope, job),
+        kind, source, submitted_at, seconds = self._store.facts(scope, job)
+        task = Task(
+            scope=scope,
+            job=job,
+            source=source,
+            submitted_at=submitted_at,
+            meter=Meter(self._store, job, clock, seconds),
+            stop=Stop(self._stopping, lambda: self._store.is_cancelled(job), clock),
         )
-        for outcome in run:
-            if outcome.attached_to is not None:
+        with structlog.contextvars.bound_contextvars(job_id=job):
+            ending = self._work(kind, task)
+        if isinstance(ending, Crash):
+            ending = _failed(kind, _CRASHED)
+        return self._store.finish(scope, job, state=ending.state, detail=ending.detail)
+
+    def _work(self, kind: JobKind, task: Task) -> Ending | Crash:
+        pauses = iter(PAUSES_S)
+        while True:
+            try:
+                ending = attempted(lambda: self._try(kind, task))
+            except PlumblineError as error:
+                pause_s = next(pauses, None)
+                if pause_s is None or not self._may_pass(kind, task, error):
+                    self._leave_if_closing(task)
+                    log.warning("job_failed", code=error.code)
+                    return _failed(kind, error.detail)
+                log.warning("job_waits", code=error.code, pause_s=pause_s)
+                task.stop.wait(pause_s)
                 continue
-            self._record(job, waiting[outcome.position][0], outcome)
-        self._store.add_seconds(job, run.stage_seconds)
+            self._leave_if_closing(task)
+            return ending
+
+    def _try(self, kind: JobKind, task: Task) -> Ending:
+        self._leave_if_closing(task)
+        if not self._store.start(task.scope, task.job):
+            return Ending()
+        if kind is not JobKind.UPLOAD:
+            return self._bulk.run(kind, task)
+        with self._lanes.upload():
+            self._uploads.ingest(task)
+        return Ending()
+
+    def _may_pass(self, kind: JobKind, task: Task, error: PlumblineError) -> bool:
+        return error.retryable if kind is JobKind.UPLOAD else self._bulk.may_pass(task, error)
+
+    def _leave_if_closing(self, task: Task) -> None:
         if self._stopping.is_set():
-            raise Interrupted(job)
+            raise Interrupted(task.job)
 
-    def _until_stopped(self, job: JobId, sources: Sequence[DocumentSource]) -> Iterator[DocumentSource]:
-        for source in sources:
-            if self._stopping.is_set() or self._store.is_cancelled(job):
-                return
-            yield source
 
-    def _record(self, job: JobId, position: int, outcome: Outcome) -> None:
-        code = None if outcome.code is None else str(outcome.code)
-        self._store.finish_item(job, position, ItemStatus(outcome.status), code=code, detail=outcome.detail)
-
-    def run(self, job: JobId, tenant: TenantId, ingest_slice: Callable[..., None]) -> str:
-        """The whole job, `ingest_slice` being `ingest` as a durable step. Returns its final state.
-
-        The boundary for errors: whatever a slice raises ends this job, and no other.
-        """
-        scope = Scope(tenant)
-        total = self._store.start(scope, job)
-        try:
-            for first in range(0, total, SLICE):
-                ingest_slice(job, tenant, list(range(first, min(first + SLICE, total))))
-        except PlumblineError as error:
-            log.warning("job_failed", job_id=job, code=error.code)
-            return self._store.finish(scope, job, detail=error.detail)
-        except Exception:
-            log.exception("job_crashed", job_id=job)
-            return self._store.finish(scope, job, detail="an internal error, see the log")
-        return self._store.finish(scope, job)
+def _failed(kind: JobKind, detail: str) -> Ending:
+    # What is done of an upload stays done: its items tell.
+    return Ending(None if kind is JobKind.UPLOAD else JobState.FAILED, detail)

@@ -23,7 +23,7 @@ IN_THE_PRODUCT: tuple[Rule, ...] = (
 # The only places that may catch everything, once each, and why: nothing can be assumed about the error there.
 BOUNDARIES = {
     "ingestion/parsing/child.py": "the parser child: a library may raise anything about a hostile file",
-    "ingestion/jobs/runner.py": "the job runner: whatever ends one job must not end the worker",
+    "ingestion/jobs/boundary.py": "the job runner: whatever ends one job must not end the worker",
     "service/api/edge.py": "the HTTP error edge: an unknown error becomes problem+json, without its details",
     "service/api/events.py": "the answer stream edge: after the first byte an error is an event",
 }

@@ -92,7 +92,7 @@ def _extend_jobs() -> None:
         postgresql_where=sa.text("finished_at IS NULL"),
     )
     op.add_column("job_items", sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"))
-    op.create_index("ix_job_items_status", "job_items", ["job_id", "status"], unique=False)
+    op.create_index("ix_job_items_status", "job_items", ["job_id", "status", "attempts", "position"], unique=False)
 
 
 def downgrade() -> None:
