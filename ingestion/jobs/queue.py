@@ -12,7 +12,7 @@ from ingestion.corpus.database import database_url
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.job_store import JobId, JobKind, JobState, JobStore, Ticket
 from ingestion.jobs.jobs import Enqueue
-from ingestion.settings import Settings
+from ingestion.settings import JobsSettings, Settings
 
 if TYPE_CHECKING:
     from dbos import EnqueueOptions
@@ -68,20 +68,7 @@ def open_worker(settings: Settings, store: JobStore, run: RunJob, stopping: thre
         stack.callback(DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=_STOP_S)
         stack.callback(stopping.set)
         DBOS.launch()
-        DBOS.register_queue(
-            _UPLOADS,
-            worker_concurrency=settings.jobs.uploads,
-            polling_interval_sec=_QUEUE_POLL_S,
-            on_conflict="always_update",
-        )
-        # One at a time of each source, however many workers there are.
-        DBOS.register_queue(
-            _BULK,
-            worker_concurrency=settings.jobs.bulk,
-            partition_concurrency=1,
-            polling_interval_sec=_QUEUE_POLL_S,
-            on_conflict="always_update",
-        )
+        _register_queues(settings.jobs)
 
         def enqueue(ticket: Ticket) -> None:
             name, partition = _place(ticket)
@@ -89,15 +76,7 @@ def open_worker(settings: Settings, store: JobStore, run: RunJob, stopping: thre
                 DBOS.enqueue_workflow(name, ingest_job, ticket.job, ticket.tenant)
 
         def repair() -> None:
-            for ticket in store.unfinished():
-                status = DBOS.get_workflow_status(ticket.job)
-                if status is None:
-                    # The process died between storing the job and queueing it.
-                    enqueue(ticket)
-                elif status.status in _ENDED:
-                    detail = f"its worker died {_DEATHS} times, or could not say how the job ended: see the log"
-                    state = None if ticket.kind is JobKind.UPLOAD else JobState.FAILED
-                    store.finish(Scope(ticket.tenant), ticket.job, state=state, detail=detail)
+            _repair(store, enqueue)
 
         def forget(jobs: Sequence[JobId]) -> None:
             DBOS.delete_workflows(list(jobs))
@@ -130,6 +109,39 @@ def open_client(settings: Settings) -> Iterator[Enqueue]:
             client.enqueue(options, ticket.job, ticket.tenant)
 
         yield enqueue
+
+
+def _register_queues(settings: JobsSettings) -> None:
+    from dbos import DBOS
+
+    DBOS.register_queue(
+        _UPLOADS,
+        worker_concurrency=settings.uploads,
+        polling_interval_sec=_QUEUE_POLL_S,
+        on_conflict="always_update",
+    )
+    # One at a time of each source, however many workers there are.
+    DBOS.register_queue(
+        _BULK,
+        worker_concurrency=settings.bulk,
+        partition_concurrency=1,
+        polling_interval_sec=_QUEUE_POLL_S,
+        on_conflict="always_update",
+    )
+
+
+def _repair(store: JobStore, enqueue: Enqueue) -> None:
+    from dbos import DBOS
+
+    for ticket in store.unfinished():
+        status = DBOS.get_workflow_status(ticket.job)
+        if status is None:
+            # The process died between storing the job and queueing it.
+            enqueue(ticket)
+        elif status.status in _ENDED:
+            detail = f"its worker died {_DEATHS} times, or could not say how the job ended: see the log"
+            state = None if ticket.kind is JobKind.UPLOAD else JobState.FAILED
+            store.finish(Scope(ticket.tenant), ticket.job, state=state, detail=detail)
 
 
 def _place(ticket: Ticket) -> tuple[str, str | None]:

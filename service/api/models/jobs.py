@@ -1,4 +1,4 @@
-"""`/v1/jobs`: how far an ingestion has come."""
+"""`/v1/jobs`: how far uploads, syncs and rebuilds have come."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ingestion.jobs import Job, JobItem
+from ingestion.jobs import ItemStatus, Job, JobFilter, JobItem, JobKind, JobState
 from service.api.models.documents import AcceptedDocument
 from service.api.models.fields import Cursor, Reply, Request
 
@@ -23,16 +23,30 @@ class JobFailure(Reply):
     detail: str | None
 
 
-class JobModel(Reply):
-    """An ingestion. `partial`: some documents failed, the others are searchable."""
+class JobDocument(Reply):
+    """What became of one document of a job."""
 
     id: str
-    state: Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
+    uri: str
+    status: Literal["queued", "created", "updated", "unchanged", "deleted", "failed", "cancelled"]
+    code: str | None = Field(None, description="why it failed: stable, for programs")
+    detail: str | None = Field(None, description="why it failed: a sentence, for people")
+
+
+class JobModel(Reply):
+    """An upload, the sync of a source, or a rebuild. `partial`: some documents failed, the others are searchable."""
+
+    id: str
+    kind: JobKind
+    source: str | None = Field(description="the source that is synced")
+    state: JobState
+    stage: str | None = Field(description="what it is at, while it runs")
     done: int
-    total: int
+    total: int = Field(description="grows while more is found: attached files, items of a source that is scanned")
+    counts: dict[str, int] = Field(description="documents by what became of them; exact")
     stage_seconds: dict[str, float] = Field(description="time spent per stage so far")
-    eta_s: float | None
-    failures: list[JobFailure]
+    eta_s: float | None = Field(description="from the pace of the last half minute; null while it can't be known")
+    failures: list[JobFailure] = Field(description="in a list of jobs the first 20 of each, else 1,000 at most")
     detail: str | None
     created_at: datetime
     started_at: datetime | None
@@ -44,13 +58,13 @@ class JobModel(Reply):
 
 
 class JobDetail(JobModel):
-    """An ingestion with each of its documents."""
+    """A job with its documents: all of an upload; of a sync those that changed or failed, 1,000 at most of each."""
 
-    documents: list[AcceptedDocument]
+    documents: list[JobDocument]
 
     @classmethod
     def of(cls, job: Job) -> JobDetail:
-        return cls(**_fields_of(job), documents=[accepted(item) for item in job.items])
+        return cls(**_fields_of(job), documents=[_document(item) for item in job.items])
 
 
 class JobPage(Reply):
@@ -61,10 +75,16 @@ class JobPage(Reply):
 
 
 class JobParameters(Request):
-    """Which page of jobs."""
+    """Which jobs, and which page of them."""
 
+    kind: JobKind | None = None
+    state: JobState | None = None
+    source: str | None = Field(None, max_length=64)
     cursor: Cursor | None = None
     limit: int = Field(20, ge=1, le=MAX_PAGE)
+
+    def filter_of(self) -> JobFilter:
+        return JobFilter(self.kind, self.state, self.source)
 
 
 def accepted(item: JobItem) -> AcceptedDocument:
@@ -74,18 +94,26 @@ def accepted(item: JobItem) -> AcceptedDocument:
     )
 
 
+def _document(item: JobItem) -> JobDocument:
+    return JobDocument(id=item.document_id, uri=item.uri, status=item.status.value, code=item.code, detail=item.detail)
+
+
 def _fields_of(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
-        "state": job.state.value,
+        "kind": job.kind,
+        "source": job.source,
+        "state": job.state,
+        "stage": job.stage,
         "done": job.done,
         "total": job.total,
+        "counts": dict(job.counts),
         "stage_seconds": {stage: round(seconds, 3) for stage, seconds in job.stage_seconds.items()},
         "eta_s": job.eta_s,
         "failures": [
             JobFailure(id=item.document_id, uri=item.uri, code=item.code, detail=item.detail)
             for item in job.items
-            if item.status.value == "failed"
+            if item.status is ItemStatus.FAILED
         ],
         "detail": job.detail,
         "created_at": job.created_at,

@@ -20,8 +20,9 @@ PathJob = Annotated[DocumentIdText, Path(max_length=64)]
 
 @router.get("/v1/jobs", response_model=JobPage, summary="List jobs")
 def list_jobs(parameters: Annotated[JobParameters, Query()], principal: Ingesting, runtime: Running) -> Response:
-    """The tenant's jobs, newest first."""
-    page = runtime.jobs.list(principal.scope, cursor=parameters.cursor, limit=parameters.limit)
+    """The tenant's uploads, syncs and rebuilds, newest first."""
+    wanted = parameters.filter_of()
+    page = runtime.jobs.list(principal.scope, wanted, cursor=parameters.cursor, limit=parameters.limit)
     return reply(JobPage(jobs=[JobModel.of(job) for job in page.items], next_cursor=page.next_cursor))
 
 
