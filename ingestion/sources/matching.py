@@ -14,6 +14,7 @@ _MAGIC = re.compile(r"[*?\[{\\]")
 _EVERYTHING = re.compile(r"[*?]+")
 _MAX_LENGTH = 500
 _MAX_STARS = 3
+_MAX_DEPTH = 100
 _MAX_BRACES = 3
 _MAX_COMMAS = 20
 
@@ -23,7 +24,8 @@ class PathMatcher:
 
     `*` stays within one folder, `**` crosses them, `{md,rst}` gives a choice. A glob without a slash is matched with
     the last part of the path alone, as in a `.gitignore`. One that excludes a folder, or includes one by its plain
-    name, means all that lies below. Upper and lower case differ.
+    name, means all that lies below. Upper and lower case differ. No glob takes what lies deeper than `_MAX_DEPTH`
+    folders: `**` would try for minutes.
     """
 
     def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
@@ -37,6 +39,8 @@ class PathMatcher:
 
     def takes(self, path: str) -> bool:
         """`path` has forward slashes and no leading one."""
+        if path.count("/") > _MAX_DEPTH and (self._include is not None or self._exclude is not None):
+            return False
         if self._include is not None and not self._include.match(path):
             return False
         return self._exclude is None or not self._exclude.match(path)
@@ -47,6 +51,8 @@ class PathMatcher:
 
     def enters(self, folder: str) -> bool:
         """False only if nothing below the folder is taken, whatever lies there."""
+        if folder.count("/") > _MAX_DEPTH and (self._include is not None or self._exclude is not None):
+            return False
         if self._closed is not None and self._closed.match(folder):
             return False
         parts = folder.split("/")

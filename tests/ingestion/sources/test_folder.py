@@ -176,19 +176,26 @@ def test_every_path_has_a_key_of_its_own(path: bytes) -> None:
     assert len(readable(path).splitlines()) == 1
 
 
-def test_an_absurdly_deep_tree_is_read_to_its_end(root: Path) -> None:
-    descriptor = os.open(root, os.O_RDONLY)
-    for _ in range(1100):  # deeper than Python recurses, and longer than a path may be
-        os.mkdir("deep", dir_fd=descriptor)
-        deeper = os.open("deep", os.O_RDONLY, dir_fd=descriptor)
+@pytest.fixture
+def deep() -> Iterator[Path]:
+    """A folder for a tree that is too deep for Python to remove."""
+    base = Path(tempfile.mkdtemp())
+    yield base
+    subprocess.run(["rm", "-r", str(base)], check=True)
+
+
+def test_an_absurdly_deep_tree_is_read_to_its_end(deep: Path) -> None:
+    descriptor = os.open(deep, os.O_RDONLY)
+    for _ in range(1010):  # deeper than Python recurses, and longer than a path may be
+        os.mkdir("below", dir_fd=descriptor)
+        below = os.open("below", os.O_RDONLY, dir_fd=descriptor)
         os.close(descriptor)
-        descriptor = deeper
+        descriptor = below
     with os.fdopen(os.open("a.md", os.O_WRONLY | os.O_CREAT, dir_fd=descriptor), "w") as file:
         file.write("at the bottom")
     os.close(descriptor)
-    seen = list(opened(root).scan(Memory()))
-    subprocess.run(["rm", "-r", str(root / "deep")], check=True)  # Python's own would recurse too deep
-    assert [len(sighting.document.data) for sighting in seen if isinstance(sighting, Fetched)] == [13]
+    seen = list(opened(deep).scan(Memory()))
+    assert [sighting.document.data for sighting in seen if isinstance(sighting, Fetched)] == [b"at the bottom"]
     assert seen[-1] == End(complete=True)
 
 

@@ -71,3 +71,11 @@ def test_any_other_glob_comes_to_an_end(pattern: str) -> None:
     matcher = PathMatcher(FolderOrigin(path="/srv/docs", include=(pattern,)).include, (pattern,))
     assert isinstance(matcher.takes("a" * 255 + "/" + "a" * 255), bool)
     assert isinstance(matcher.enters("a" * 255), bool)
+
+
+@pytest.mark.parametrize("pattern", ["**/a/**/a/**/b", "**/*a*a*b/**/*a*a*b/**/*b"])
+def test_a_path_of_thousands_of_folders_holds_no_glob_up(pattern: str) -> None:
+    matcher = PathMatcher((pattern,), ())
+    for depth in (99, 2000):
+        assert not matcher.takes("a/" * depth + "a")
+        assert isinstance(matcher.enters("a/" * depth + "a"), bool)
