@@ -19,7 +19,7 @@ from ingestion.corpus import tables
 from ingestion.corpus.catalog_reader import Page, older_than, page_of
 from ingestion.corpus.database import write_transaction
 from ingestion.corpus.scope import Scope, TenantId
-from ingestion.errors import Conflict, NotFound, PlumblineError
+from ingestion.errors import Conflict, NotFound, PlumblineError, RejectionCode
 from ingestion.sources.definitions import SourceDefinition, SourceId
 
 Clock = Callable[[], datetime]
@@ -198,8 +198,23 @@ class SourceStore:
         """Have the source synced soon; once more if it is being synced now. Raises: NotFound."""
         self._set(scope, id_, due_at=self._clock())
 
-    def begin(self, scope: Scope, id_: SourceId) -> Turn:
-        """A new turn; whoever had the one before can no longer write. Raises: NotFound."""
+    def now(self) -> datetime:
+        return self._clock()
+
+    def retry(self, scope: Scope, id_: SourceId) -> int:
+        """Have quarantined items fetched and tried again by the next sync; returns how many. Raises: NotFound."""
+        self.get(scope, id_)
+        items = tables.source_items.c
+        aside = and_(items.tenant == scope.tenant, items.source == id_, items.code == RejectionCode.QUARANTINED)
+        with write_transaction(self.engine) as connection:
+            again = update(tables.source_items).where(aside).values(revision=None, code=None, detail=None, attempts=0)
+            return connection.execute(again).rowcount
+
+    def begin(self, scope: Scope, id_: SourceId, *, syncs: bool = True) -> Turn:
+        """A new turn; whoever had the one before can no longer write. `syncs`: not only to compare.
+
+        Raises: NotFound.
+        """
         sources, now = tables.sources.c, self._clock()
         with write_transaction(self.engine) as connection:
             row = connection.execute(
@@ -207,8 +222,10 @@ class SourceStore:
             ).one_or_none()
             if row is None:
                 raise NotFound(f"no source {id_!r}")
-            values: dict[str, object] = {"scans": row.scans + 1, "attempted_at": now}
-            if row.due_at is not None and row.due_at <= now:
+            values: dict[str, object] = {"scans": row.scans + 1}
+            if syncs:
+                values["attempted_at"] = now
+            if syncs and row.due_at is not None and row.due_at <= now:
                 # This sync is the one that was due. Should it never end, the source is due again.
                 values["due_at"] = now + timedelta(seconds=_CLAIM_S)
             connection.execute(update(tables.sources).where(of_source(scope, id_)).values(values))
@@ -354,8 +371,6 @@ def _health(row: Row[Any], now: datetime) -> SourceHealth:
         return SourceHealth.FAILING
     if row.succeeded_at is None:
         return SourceHealth.NEVER_SYNCED
-    late = _later(
-        row.succeeded_at,
-        None if row.definition.get("interval_s") is None else _LATE_AFTER * row.definition["interval_s"],
-    )
+    interval_s = _interval_s(row)
+    late = None if interval_s is None else _later(row.succeeded_at, _LATE_AFTER * interval_s)
     return SourceHealth.STALLED if late is not None and late < now else SourceHealth.OK

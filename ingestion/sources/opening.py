@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ingestion.errors import InvalidRequest
 from ingestion.settings import Settings
 from ingestion.sources.definitions import FolderOrigin, GitOrigin, OriginDefinition, SqlOrigin, WebOrigin
 from ingestion.sources.origin import Origin
@@ -52,17 +51,11 @@ def _web(definition: WebOrigin, settings: Settings, _workspace: Path, _suffixes:
 
 
 def _sql(definition: SqlOrigin, settings: Settings, _workspace: Path, _suffixes: frozenset[str]) -> Origin:
-    from ingestion.sources.sql import Sql
+    from ingestion.sources.sql import Sql, address_of
 
-    address = settings.sources.databases.get(definition.database)
-    if address is None:
-        raise InvalidRequest(
-            f"no database {definition.database!r}: set PLUMBLINE_SOURCES__DATABASES__{definition.database.upper()}",
-            pointer="/origin/database",
-        )
     return Sql(
         definition,
-        address=address,
+        address=address_of(definition.database, settings.sources.databases),
         max_bytes=settings.parsing.max_bytes,
         statement_timeout_s=settings.sources.statement_timeout_s,
     )

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import structlog
 
 from ingestion.corpus.catalog_reader import Page
 from ingestion.corpus.corpus import Corpus
-from ingestion.corpus.scope import Scope
+from ingestion.corpus.scope import Scope, TenantId
 from ingestion.settings import Settings
 from ingestion.source_store import Source, SourceHealth, SourceStore
 from ingestion.sources.definitions import SourceDefinition, SourceId
+from ingestion.syncing.comparing import Comparison
+from ingestion.syncing.documents import SourceDocuments
+from ingestion.syncing.filing import Filing
+from ingestion.syncing.permitting import check_database, check_place
+from ingestion.syncing.places import clear
 from ingestion.syncing.records import Reconciliation
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class SourceStates:
-    """All sources of all tenants in numbers. `troubled` are those that fail or are late, as `tenant/id`."""
+class SourceNumbers:
+    """One source in numbers. `since_success_s` is None before the first; `counts` are of the last sync that ended."""
 
-    by_health: Mapping[SourceHealth, int] = field(default_factory=dict)
-    troubled: Mapping[str, str] = field(default_factory=dict)
-    oldest_success_s: float | None = None
+    tenant: TenantId
+    id: SourceId
+    kind: str
+    health: SourceHealth
+    failures: int
+    since_success_s: float | None
+    counts: Mapping[str, int]
 
 
 class Sources:
@@ -36,14 +49,17 @@ class Sources:
 
         Raises: InvalidRequest; Conflict if the id is taken.
         """
-        raise NotImplementedError
+        self._check(definition, remote=remote)
+        return self._store.add(scope, definition)
 
     def update(self, scope: Scope, definition: SourceDefinition, *, remote: bool) -> Source:
         """The source with another definition. What it changes about documents, the next sync does.
 
+        Until then they are shown as before: remove the source first if others must not read them any more.
         Raises: NotFound; InvalidRequest; Conflict for another kind of origin.
         """
-        raise NotImplementedError
+        self._check(definition, remote=remote)
+        return self._store.update(scope, definition)
 
     def get(self, scope: Scope, id_: SourceId) -> Source:
         """Raises: NotFound."""
@@ -54,8 +70,21 @@ class Sources:
         return self._store.list(scope, cursor=cursor, limit=limit)
 
     def remove(self, scope: Scope, id_: SourceId) -> None:
-        """When this returns, none of the source's documents can be found. A sync that runs ends. Raises: NotFound."""
-        raise NotImplementedError
+        """When this returns, none of the source's documents can be found. A sync that runs ends.
+
+        Documents and what they were indexed by go in one transaction; the index is swept after it. Raises: NotFound.
+        """
+        definition = self._store.get(scope, id_).definition
+        # From here on no sync can hand over another document; those that it did are among the items.
+        self._store.set_paused(scope, id_, True)
+        self._store.begin(scope, id_, syncs=False)
+        filing = Filing(scope, definition, "")
+        documents = SourceDocuments(self._corpus.database, filing)
+        keys = {*documents.keys(), *map(filing.document_key, documents.item_ids())}
+        removed = self._corpus.writer.delete_all(Scope(scope.tenant), sorted(keys))
+        self._store.remove(scope, id_)
+        clear(scope, id_, self._settings)
+        log.info("source_removed", source=id_, documents=len(removed))
 
     def pause(self, scope: Scope, id_: SourceId) -> Source:
         """No more syncs by schedule or watch; on demand still. Raises: NotFound."""
@@ -67,15 +96,46 @@ class Sources:
 
     def retry(self, scope: Scope, id_: SourceId) -> int:
         """Have the next sync try quarantined documents again; returns how many. Raises: NotFound."""
-        raise NotImplementedError
+        return self._store.retry(scope, id_)
 
     def reconcile(self, scope: Scope, id_: SourceId) -> Reconciliation:
         """What the origin and the corpus disagree on; reads all of the origin and changes nothing.
 
         Raises: NotFound; Conflict if the source is being synced; SourceUnavailable.
         """
-        raise NotImplementedError
+        return Comparison(self._corpus, self._store, self._settings).reconcile(scope, id_)
 
-    def states(self) -> SourceStates:
-        """For readiness and metrics."""
-        raise NotImplementedError
+    def health_states(self) -> dict[str, str]:
+        """Each source that fails or is late, as `source tenant/id`, and what is wrong with it: for readiness."""
+        return {
+            f"source {source.tenant}/{source.id}": _trouble(source)
+            for source in self._store.all_sources()
+            if source.health in (SourceHealth.FAILING, SourceHealth.STALLED)
+        }
+
+    def numbers(self) -> tuple[SourceNumbers, ...]:
+        """Each source of every tenant, for metrics."""
+        now = self._store.now()
+        return tuple(
+            SourceNumbers(
+                source.tenant,
+                source.id,
+                source.definition.origin.kind,
+                source.health,
+                source.failures,
+                None if source.succeeded_at is None else (now - source.succeeded_at).total_seconds(),
+                source.counts,
+            )
+            for source in self._store.all_sources()
+        )
+
+    def _check(self, definition: SourceDefinition, *, remote: bool) -> None:
+        check_database(definition, self._settings.sources)
+        if remote:
+            check_place(definition, self._settings.sources)
+
+
+def _trouble(source: Source) -> str:
+    if source.error is not None:
+        return f"{source.health}: {source.error.code}: {source.error.detail}"
+    return f"{source.health}: last synced at {source.succeeded_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -95,6 +95,10 @@ class Oversight:
     record: Callable[[ItemRecord], None] = _ignore
 
 
+LISTED = 100
+"""Ids that a difference names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """How many documents, and the ids of the first hundred."""
