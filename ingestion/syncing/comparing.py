@@ -22,7 +22,7 @@ from ingestion.sources.origin import End, Fetched, Gone, KnownItem, Sighting, Un
 from ingestion.syncing.documents import SourceDocuments
 from ingestion.syncing.filing import Filing
 from ingestion.syncing.items import UNDER_WAY, Item, ItemBook
-from ingestion.syncing.places import opened
+from ingestion.syncing.places import OpenOrigin, opened
 from ingestion.syncing.records import LISTED, Difference, Reconciliation
 
 _BATCH = 64
@@ -93,10 +93,13 @@ class _Nothing:
 class Comparison:
     """Needs no pipeline, so that every process can compare."""
 
-    def __init__(self, corpus: Corpus, store: SourceStore, settings: Settings) -> None:
+    def __init__(
+        self, corpus: Corpus, store: SourceStore, settings: Settings, open_origin: OpenOrigin = opened
+    ) -> None:
         self._corpus = corpus
         self._store = store
         self._settings = settings
+        self._open_origin = open_origin
 
     def reconcile(self, scope: Scope, id_: SourceId) -> Reconciliation:
         """See `Syncer.reconcile`."""
@@ -110,7 +113,7 @@ class Comparison:
             findings = _Findings()
             known = book if source.definition.origin.kind == "web" else _Nothing(book)
             since = source.succeeded_at or source.created_at
-            with opened(scope, source.definition, self._settings) as origin:
+            with self._open_origin(scope, source.definition, self._settings) as origin:
                 sightings = iter(origin.scan(known))
                 while some := list(islice(sightings, _BATCH)):
                     self._compare(filing, book, some, findings, since)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from ingestion.corpus.scope import Scope
@@ -16,6 +16,8 @@ from ingestion.sources.opening import open_origin
 from ingestion.sources.origin import Origin
 
 _FOLDER = "sources"
+
+OpenOrigin = Callable[[Scope, SourceDefinition, Settings], AbstractContextManager[Origin]]
 
 
 def workspace(scope: Scope, id_: str, settings: Settings) -> Path:

@@ -30,7 +30,7 @@ from ingestion.syncing.documents import SourceDocuments
 from ingestion.syncing.feeding import Feed, quarantined
 from ingestion.syncing.filing import Filing, marked
 from ingestion.syncing.items import Handed, ItemBook, Settled
-from ingestion.syncing.places import opened
+from ingestion.syncing.places import OpenOrigin, opened
 from ingestion.syncing.records import ItemRecord, ItemStatus, Oversight, Reconciliation, SyncReport
 from ingestion.syncing.tally import Tally
 
@@ -43,11 +43,20 @@ _SETTLED_TOGETHER = 32
 class Syncer:
     """Safe from several threads; each source is synced by one at a time."""
 
-    def __init__(self, corpus: Corpus, store: SourceStore, pipeline: Pipeline, settings: Settings) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        store: SourceStore,
+        pipeline: Pipeline,
+        settings: Settings,
+        *,
+        open_origin: OpenOrigin = opened,
+    ) -> None:
         self._corpus = corpus
         self._store = store
         self._pipeline = pipeline
         self._settings = settings
+        self._open_origin = open_origin
 
     def sync(self, scope: Scope, id_: SourceId, oversight: Oversight | None = None) -> SyncReport:
         """What was done. May be run again after a crash at any point, and ends as if there had been none.
@@ -62,7 +71,7 @@ class Syncer:
                 chunker_version = chunker_for(self._settings.chunking, self._corpus.embedder).version
                 filing = Filing(scope, source.definition, chunker_version)
                 book = ItemBook(self._store, filing, turn.scan)
-                origin = stack.enter_context(opened(scope, source.definition, self._settings))
+                origin = stack.enter_context(self._open_origin(scope, source.definition, self._settings))
                 run = _Run(self._corpus, self._pipeline, self._settings, filing, book, oversight or Oversight())
                 token = marked(filing.scan_mark(), origin.token())
                 book.forget_lost()
@@ -78,7 +87,7 @@ class Syncer:
 
         Raises: NotFound; Conflict if the source is being synced; SourceUnavailable.
         """
-        return Comparison(self._corpus, self._store, self._settings).reconcile(scope, id_)
+        return Comparison(self._corpus, self._store, self._settings, self._open_origin).reconcile(scope, id_)
 
     def _end(self, scope: Scope, id_: SourceId, report: SyncReport, token: str | None) -> None:
         log.info("source_synced", source=id_, complete=report.complete, stopped=report.stopped, **report.counts())
