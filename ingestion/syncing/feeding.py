@@ -13,7 +13,6 @@ from ingestion.corpus.catalog import Catalog
 from ingestion.corpus.records import DocumentSource
 from ingestion.errors import PlumblineError, RejectionCode
 from ingestion.sources.origin import End, Fetched, Gone, Sighting, Unavailable, Unchanged
-from ingestion.syncing.filing import Filing
 from ingestion.syncing.items import UNDER_WAY, Handed, Item, ItemBook, Settled
 from ingestion.syncing.records import ItemRecord, ItemStatus
 from ingestion.syncing.tally import Tally
@@ -70,7 +69,6 @@ class Feed:
         self,
         scan: Iterator[Sighting],
         book: ItemBook,
-        filing: Filing,
         catalog: Catalog,
         tally: Tally,
         *,
@@ -79,7 +77,7 @@ class Feed:
     ) -> None:
         self._scan = scan
         self._book = book
-        self._filing = filing
+        self._filing = book.filing
         self._catalog = catalog
         self._tally = tally
         self._attempts = attempts

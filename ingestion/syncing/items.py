@@ -104,7 +104,7 @@ class ItemBook:
 
     def __init__(self, store: SourceStore, filing: Filing, scan: int) -> None:
         self._engine = store.engine
-        self._filing = filing
+        self.filing = filing
         self._scope = filing.scope
         self._source = SourceId(filing.definition.id)
         self._scan = scan
@@ -115,7 +115,7 @@ class ItemBook:
 
     def get(self, keys: Collection[str]) -> dict[str, KnownItem]:
         """See `Known`."""
-        rows = self._rows([self._filing.document_id(key) for key in keys])
+        rows = self._rows([self.filing.document_id(key) for key in keys])
         return {row.key: self._known(row) for row in rows.values() if _was_fetched(row)}
 
     def sample(self) -> KnownItem | None:
@@ -172,7 +172,7 @@ class ItemBook:
 
     def unavailable(self, found: Sequence[Unavailable]) -> None:
         """These could not be had. What is indexed of them stays; what is quarantined stays so."""
-        by_id = {self._filing.document_id(item.key): item for item in found}
+        by_id = {self.filing.document_id(item.key): item for item in found}
         with self._writing() as connection:
             known = self._rows(list(by_id), connection)
             aside = [id_ for id_, row in known.items() if row.code == RejectionCode.QUARANTINED]
@@ -268,7 +268,7 @@ class ItemBook:
         documents = tables.documents.c
         live = exists().where(
             documents.tenant == self._scope.tenant,
-            documents.collection == self._filing.definition.collection,
+            documents.collection == self.filing.definition.collection,
             documents.id == _items.document_id,
             documents.version.is_not(None),
         )

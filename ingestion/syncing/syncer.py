@@ -72,7 +72,7 @@ class Syncer:
                 filing = Filing(scope, source.definition, chunker_version)
                 book = ItemBook(self._store, filing, turn.scan)
                 origin = stack.enter_context(self._open_origin(scope, source.definition, self._settings))
-                run = _Run(self._corpus, self._pipeline, self._settings, filing, book, oversight or Oversight())
+                run = _Run(self._corpus, self._pipeline, self._settings, book, oversight or Oversight())
                 token = marked(filing.scan_mark(), origin.token())
                 book.forget_lost()
                 if token is not None and token == turn.token and book.is_settled():
@@ -108,17 +108,16 @@ class _Run:
         corpus: Corpus,
         pipeline: Pipeline,
         settings: Settings,
-        filing: Filing,
         book: ItemBook,
         oversight: Oversight,
     ) -> None:
         self._corpus = corpus
         self._pipeline = pipeline
         self._attempts = settings.jobs.attempts
-        self._filing = filing
+        self._filing = book.filing
         self._book = book
         self._oversight = oversight
-        self._documents = SourceDocuments(corpus.database, filing)
+        self._documents = SourceDocuments(corpus.database, book.filing)
         self._submitted_at = datetime.now(UTC)
         self._tally = Tally(oversight, book.count() or None)
 
@@ -136,7 +135,6 @@ class _Run:
             feed = Feed(
                 scan,
                 self._book,
-                self._filing,
                 self._corpus.writer.catalog,
                 self._tally,
                 attempts=self._attempts,
