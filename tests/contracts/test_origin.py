@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -196,3 +197,30 @@ def test_the_memory_is_asked_for_some_hundreds_at_a_time(world: World) -> None:
     memory = Memory()
     assert len(fetched(scan(world, memory))) == 603
     assert 1 < memory.largest_question <= 500
+
+
+def test_after_any_edits_what_was_fetched_is_what_is_there(world: World) -> None:
+    """Random puts, deletions, renames and failures, in a fixed order that any failure can be repeated with."""
+    chance = random.Random(20)
+    there = dict.fromkeys(("one", "deep/two", "deep/er/three"), "")
+    memory, texts = Memory(), {}
+    for number in range(24):
+        name, other = chance.choice(sorted(there)), f"{chance.choice(['', 'deep/', 'x/'])}new-{number}"
+        match chance.choice(["put", "add", "delete", "rename"]):
+            case "delete" if len(there) > 2:
+                world.delete(name)
+                del there[name]
+            case "rename":
+                world.rename(name, other)
+                there[other] = there.pop(name)
+            case action:
+                changed = name if action == "put" else other
+                there[changed] = f"Edit number {number} of {changed}."
+                world.put(changed, there[changed])
+        if number % 6 == 5:
+            with world.broken(), closing(world.open()) as origin, suppress(SourceUnavailable):
+                memory.learn(origin.scan(memory))
+        if number % 3 == 2:
+            texts.update(fetched(scan(world, memory)))
+            assert set(memory.items) == {world.key(name) for name in there}
+            assert all(text.encode() in texts[world.key(name)] for name, text in there.items())
