@@ -132,14 +132,19 @@ class SqlOrigin(_Definition):
 
     kind: Literal["sql"] = "sql"
     database: str = Field(description="name of a database in `PLUMBLINE_SOURCES__DATABASES`")
-    table: str | None = Field(None, max_length=200, description="table or view, `schema.table` too")
+    table: str | None = Field(
+        None, max_length=200, description='table or view, `schema.table` too; `"a.b"` for a dot in a name'
+    )
     query: str | None = Field(None, max_length=20_000, description="one SELECT, in place of `table`")
     key: str = Field(max_length=200, description="column whose value is unique and never changes")
     text: tuple[str, ...] = Field(min_length=1, max_length=50, description="columns that make up the text, in order")
     title: str | None = Field(None, max_length=200, description="column for the title; the key if unset")
     metadata: tuple[str, ...] = Field((), max_length=50, description="columns to store as metadata")
     updated_at: str | None = Field(
-        None, max_length=200, description="column that changes with every change of the row; without it all is read"
+        None,
+        max_length=200,
+        description="column that changes with every change of the row (in Postgres `xmin` always does); "
+        "without it all is read",
     )
     text_format: Literal["text", "markdown", "html"] = Field("text", description="what the text columns hold")
 

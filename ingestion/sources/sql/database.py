@@ -1,7 +1,8 @@
 """A database that is only read: short read-only transactions with a time limit. What is read is left to the caller.
 
-No connection outlives the step that needs it, so that nothing of the origin is held while documents are embedded:
-no snapshot that stops a vacuum, no lock, no stream that the server would give up on.
+No transaction outlives the step that needs it, so that nothing of the origin is held while documents are embedded:
+no snapshot that stops a vacuum, no lock, no stream that the server would give up on. One idle connection to a server
+stays for the next step, and is replaced if the server has closed it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from ingestion.errors import InvalidRequest, SourceUnavailable
 
@@ -63,19 +64,22 @@ def variable(name: str) -> str:
 
 
 class Database:
-    """One database by the name that its address has in the settings. Messages carry the name, never the address."""
+    """One database by the name that its address has in the settings. Messages carry the name, never the address.
+
+    One transaction at a time.
+    """
 
     def __init__(self, name: str, address: SecretStr, *, timeout_s: float) -> None:
         self.name = name
         url = _url(name, address)
         self.backend = _BACKENDS[url.get_backend_name()]
         self._password = url.password
-        self._timeout_s = timeout_s
-        self._engine = _engine(url, self.backend, timeout_s)
+        self._deadline = _Deadline(timeout_s)
+        self._engine = _engine(url, self.backend, self._deadline)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One read-only transaction on a connection of its own; what it sees does not change while it lasts.
+        """One read-only transaction; what it sees does not change while it lasts.
 
         Raises: SourceUnavailable for whatever the database refuses, and where it does not answer in time.
         """
@@ -85,7 +89,12 @@ class Database:
         except SQLAlchemyError as error:
             raise SourceUnavailable(f"database {self.name!r}: {self.described(error)}") from error
 
+    def rows_came(self) -> None:
+        """Start the time limit of a statement anew where we keep it ourselves: what we do with its rows is no fault."""
+        self._deadline.start()
+
     def close(self) -> None:
+        """Let the connection go. The next transaction opens another."""
         self._engine.dispose()
 
     def described(self, error: Exception) -> str:
@@ -96,7 +105,7 @@ class Database:
             said = said.replace(self._password, "***")
         if _TIMED_OUT.search(said):
             said = (
-                f"a query took longer than {self._timeout_s:g} s ({said}): "
+                f"a query took longer than {self._deadline.timeout_s:g} s ({said}): "
                 "give the key column an index, or raise PLUMBLINE_SOURCES__STATEMENT_TIMEOUT_S"
             )
         return said[:_MESSAGE_CHARS]
@@ -118,9 +127,10 @@ def _url(name: str, address: SecretStr) -> URL:
     return url
 
 
-def _engine(url: URL, backend: Backend, timeout_s: float) -> Engine:
+def _engine(url: URL, backend: Backend, deadline: _Deadline) -> Engine:
     # Without parameters in its errors: keys of rows are nothing for a log.
-    create = partial(create_engine, poolclass=NullPool, hide_parameters=True)
+    create = partial(create_engine, hide_parameters=True)
+    pool = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_pre_ping": True}
     match backend:
         case Backend.POSTGRES:
             arguments = {
@@ -133,26 +143,27 @@ def _engine(url: URL, backend: Backend, timeout_s: float) -> Engine:
                 "prepare_threshold": None,
             }
             url = url.set(drivername="postgresql+psycopg")
-            engine = create(url, connect_args=_unless_given(url, arguments), use_native_hstore=False)
+            engine = create(url, connect_args=_unless_given(url, arguments), use_native_hstore=False, **pool)
             event.listen(engine, "connect", _prepare_postgres)
-            event.listen(engine, "begin", partial(_begin_postgres, timeout_s))
+            event.listen(engine, "begin", partial(_begin_postgres, deadline.timeout_s))
             event.listen(engine, "handle_error", _close_cursor)
         case Backend.MYSQL:
             arguments = {
                 "charset": "utf8mb4",
                 "connect_timeout": _CONNECT_S,
                 # For a server that says nothing any more; a slow statement is ended by the server itself before.
-                "read_timeout": timeout_s + _GRACE_S,
+                "read_timeout": deadline.timeout_s + _GRACE_S,
                 "write_timeout": _CONNECT_S + _GRACE_S,
                 "binary_prefix": True,
             }
             url = url.set(drivername="mysql+pymysql")
-            engine = create(url, connect_args=_unless_given(url, arguments))
-            event.listen(engine, "connect", partial(_prepare_mysql, timeout_s))
+            engine = create(url, connect_args=_unless_given(url, arguments), **pool)
+            event.listen(engine, "connect", partial(_prepare_mysql, deadline.timeout_s))
         case Backend.SQLITE:
-            deadline = _Deadline(timeout_s)
             assert url.database is not None
-            engine = create("sqlite://", creator=partial(_open_sqlite, Path(url.database), deadline.passed))
+            opener = partial(_open_sqlite, Path(url.database), deadline.passed)
+            # Opened for each step: it costs nothing, and the file may be replaced by a new one.
+            engine = create("sqlite://", creator=opener, poolclass=NullPool)
             event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
             event.listen(engine, "before_cursor_execute", deadline.start)
         case _:
@@ -216,11 +227,11 @@ class _Deadline:
     """When the running statement must end. SQLite has no limit of its own."""
 
     def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._end = 0.0
 
     def start(self, *_arguments: object) -> None:
-        self._end = time.monotonic() + self._timeout_s
+        self._end = time.monotonic() + self.timeout_s
 
     def passed(self) -> bool:
         return time.monotonic() > self._end

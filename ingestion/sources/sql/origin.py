@@ -1,6 +1,6 @@
 """The origin `sql`: one document for each row of a table or a query. What is stored of them is the sync's affair.
 
-A scan reads the keys of all rows and their stamps in one statement, lets the database go, and then reads the changed
+A scan reads the keys of all rows and their stamps in one statement, ends the transaction, and then reads the changed
 rows in batches, each batch in a short transaction of its own. A row's stamp is read again together with its text,
 so that the two belong together however long the scan takes.
 """
@@ -12,11 +12,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection, Result, Select
 from sqlalchemy.exc import DataError
 
 from ingestion.errors import DocumentRejected, RejectionCode, SourceUnavailable
@@ -74,7 +73,7 @@ class Sql:
 
     def scan(self, known: Known) -> Iterator[Sighting]:
         """Every row with a text, in the order of the keys; without `updated_at`, or while it is too fresh, fetched."""
-        with closing(Snapshot()) as snapshot:
+        with closing(Snapshot()) as snapshot, closing(self._database):
             to_read = self._list(snapshot)
             if snapshot.without_key:
                 why = f"{snapshot.without_key} rows have no value in the key column {self._definition.key!r}"
@@ -97,10 +96,15 @@ class Sql:
             to_read = statements(self._definition, self._database.backend, present)
             rows = connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(to_read.listing())
             try:
-                snapshot.fill(chain.from_iterable(rows.partitions()))
+                snapshot.fill(self._streamed(rows))
             except sqlite3.Error as error:
                 raise SourceUnavailable(f"cannot keep the list of rows in a temporary file: {error}") from error
         return to_read
+
+    def _streamed(self, rows: Result[Any]) -> Iterator[Sequence[Any]]:
+        for some in rows.partitions():
+            self._database.rows_came()
+            yield from some
 
     def _fetch(
         self, to_read: Statements, snapshot: Snapshot, names: Sequence[str], before: Mapping[str, KnownItem]

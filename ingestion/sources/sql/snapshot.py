@@ -38,6 +38,7 @@ class Snapshot:
         )
         self.without_key = 0
         self.newest: datetime | None = None
+        self._highest = ""
 
     def fill(self, rows: Iterable[Sequence[object]]) -> None:
         """Take in all rows of the listing: their key, and their stamp if there is one."""
@@ -74,6 +75,15 @@ class Snapshot:
                 continue
             key = key_of(row[0])
             stamp = stamp_text(row[1]) if len(row) > 1 else None
-            if stamp is not None and (moment := time_of(stamp)) is not None:
-                self.newest = moment if self.newest is None else max(self.newest, moment)
+            if stamp is not None:
+                self._note(stamp)
             yield key.name, key.kind, None if key.text == key.name else key.text, stamp
+
+    def _note(self, stamp: str) -> None:
+        # Of two stamps in one format the later one sorts higher; where formats are mixed, too early a newest stamp
+        # only means that rows are read once more.
+        if len(stamp) == len(self._highest) and stamp <= self._highest:
+            return
+        moment = time_of(stamp)
+        if moment is not None and (self.newest is None or moment > self.newest):
+            self.newest, self._highest = moment, stamp
