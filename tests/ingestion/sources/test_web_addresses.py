@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -185,42 +182,6 @@ def test_a_dead_address_is_passed_over_for_a_live_one(site: SiteServer) -> None:
     web = Web(definition, settings=settings, max_bytes=1000, resolve=lambda host, port: ["::1", "127.0.0.1"])
     with closing(web):
         assert sum(isinstance(seen, Fetched) for seen in web.scan(Memory())) == 2
-
-
-def test_certificates_are_checked_for_the_name_and_not_the_address(tmp_path: Path) -> None:
-    """The server hears the name in the handshake; its certificate is nobody's, so nothing is asked of it."""
-    subject = [
-        "-subj",
-        "/CN=wiki.example",
-        "-days",
-        "2",
-        "-nodes",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-    ]
-    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
-    subprocess.run(["openssl", "req", "-x509", *subject, *files], check=True, capture_output=True)
-    heard: list[str | None] = []
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    context.sni_callback = lambda connection, name, _: heard.append(name)  # type: ignore[assignment]
-    with running_site() as site:
-        site.server.socket = context.wrap_socket(site.server.socket, server_side=True, do_handshake_on_connect=False)
-        definition = WebOrigin(url=f"https://wiki.example:{site.port}/", delay_s=0)
-        settings = SourcesSettings(allowed_hosts=("127.0.0.1",))
-        web = Web(
-            definition,
-            settings=settings,
-            max_bytes=1000,
-            resolve=lambda host, port: ["127.0.0.1"],
-            pause=lambda seconds: None,
-        )
-        with closing(web), pytest.raises(SourceUnavailable, match=r"(?i)certificate"):
-            list(web.scan(Memory()))
-        assert set(heard) == {"wiki.example"}
-        assert site.asked == []
 
 
 def test_an_address_with_a_password_is_refused_when_it_is_added() -> None:

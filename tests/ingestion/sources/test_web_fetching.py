@@ -13,6 +13,7 @@ import pytest
 
 from ingestion.errors import RejectionCode, SourceUnavailable
 from ingestion.sources.origin import End
+from ingestion.sources.web.client import unpacked
 from tests.ingestion.sources.servers import HTML, Reply, SiteServer, page, running_site
 from tests.ingestion.sources.sites import Reader
 
@@ -61,6 +62,18 @@ def test_damaged_or_strangely_packed_answers_are_failures(site: SiteServer, repl
 def test_a_gzip_bomb_is_given_up_at_the_limit(site: SiteServer) -> None:
     site.pages["/a"] = packed(gzip.compress(b"\0" * 50_000_000))
     assert code_of(Reader(site, max_bytes=100_000)) is RejectionCode.TOO_LARGE
+
+
+def test_a_bomb_is_unpacked_no_further_than_the_limit() -> None:
+    assert sum(map(len, unpacked([gzip.compress(b"\0" * 5_000_000)], 1000))) == 1001
+
+
+def test_a_body_that_is_said_to_be_too_large_is_not_waited_for(site: SiteServer) -> None:
+    site.pages["/a"] = Reply(
+        headers={"Content-Type": HTML, "Content-Length": "1000000000"}, stream=lambda write: write(b"x") and None
+    )
+    assert code_of(Reader(site)) is RejectionCode.TOO_LARGE
+    assert site.paths().count("/a") == 1
 
 
 def test_a_body_at_the_limit_passes_and_one_byte_more_does_not(site: SiteServer) -> None:

@@ -102,6 +102,15 @@ def test_indexes_are_followed_packed_ones_too_and_never_off_the_host(site: SiteS
     assert reader.known() == {"/one", "/two"}
 
 
+def test_a_source_that_changes_from_sitemap_to_links_reads_the_links(site: SiteServer, reader: Reader) -> None:
+    """No page was asked for its links before, so an answer without a body would not do."""
+    reader.scan()
+    site.pages["/"] = page("/one")
+    reader.path = "/"
+    reader.scan()
+    assert reader.known() == {"/", "/one", "/unnamed"}
+
+
 def test_the_folder_of_the_sitemap_and_the_globs_are_the_limit(site: SiteServer) -> None:
     site.pages["/docs/sitemap.xml"] = site.pages["/sitemap.xml"]
     reader = Reader(site, "/docs/sitemap.xml")
