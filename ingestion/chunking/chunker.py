@@ -16,7 +16,7 @@ from ingestion.chunking.cutting import CHARS_PER_TOKEN, CountTokens, cut_lines, 
 from ingestion.chunking.packing import JOIN_TOKENS, WHOLE, Draft, Limits, Path, Piece, draft_of, halved, pack
 from ingestion.corpus.embedding import Embedder
 from ingestion.corpus.headings import HeadingReader
-from ingestion.corpus.records import Chunk, Element, ElementKind, OutlineEntry, ParsedDocument
+from ingestion.corpus.records import Chunk, Element, ElementKind, OutlineEntry, ParsedDocument, Span
 from ingestion.settings import ChunkingSettings
 
 _REVISION = 2
@@ -99,19 +99,19 @@ class Chunker:
         counted = iter(self._count(countable) if countable else [])
         return [next(counted) if span.end - span.start <= longest else longest for span in spans]
 
-    def _cut(self, text: str, piece: Piece, limit: int) -> list[Piece]:
+    def _cut(self, text: str, piece: Piece, limit: int, table: Span | None = None) -> list[Piece]:
         """Parts of a piece, each at most `limit` tokens: code between lines, tables too, under their header, prose
-        between sentences."""
+        between sentences. `table` is where the header stands if not in the piece."""
         if piece.kind is not ElementKind.TABLE:
             cut = cut_lines if piece.kind is ElementKind.CODE else cut_prose
             parts = cut(text, piece.span, limit, self._count)
             return [replace(piece, span=span, tokens=tokens, part=True) for span, tokens in parts]
-        header = piece.header or table_header(text, piece.span, limit * CHARS_PER_TOKEN)
+        header = table_header(text, table or piece.span, limit * CHARS_PER_TOKEN)
         size = self._count([header.of(text)])[0] if header else 0
         if 3 * size > limit:
             header, size = None, 0
         parts = cut_lines(text, piece.span, limit - size, self._count)
-        bare = replace(piece, part=True, header=None, header_tokens=0)
+        bare = replace(piece, part=True)
         under = replace(bare, header=header, header_tokens=size)
         return [
             replace(under if header and span.start >= header.end else bare, span=span, tokens=tokens)
@@ -146,7 +146,7 @@ class Chunker:
         for piece in pieces:
             joined = size + JOIN_TOKENS + piece.size if run else piece.size
             if run and joined > limits.hard:
-                *full, run = self._fit_behind(text, run, piece, limits.hard - size - JOIN_TOKENS)
+                *full, run = self._fit_behind(text, run, piece, limits)
                 groups.extend(draft_of(part) for part in full)
                 joined = draft_of(run).size
             else:
@@ -163,15 +163,19 @@ class Chunker:
             groups.append(rest)
         return groups
 
-    def _fit_behind(self, text: str, run: list[Piece], piece: Piece, room: int) -> list[list[Piece]]:
+    def _fit_behind(self, text: str, run: list[Piece], piece: Piece, limits: Limits) -> list[list[Piece]]:
         """Runs for a glued run and a piece too long to follow it: headings take the piece's first part along, unless
         that would cut code or a table that fits into a chunk."""
+        room = limits.hard - draft_of(run).size - JOIN_TOKENS
         headings_only = all(before.kind is ElementKind.HEADING for before in run)
         stays_whole = piece.kind is ElementKind.HEADING or (piece.kind in WHOLE and not piece.part)
         if not headings_only or stays_whole or room < _LEAST_PART:
             return [run, [piece]]
-        first, *rest = self._cut(text, piece, room)
-        return [[*run, first], *([part] for part in rest)]
+        first, *others = self._cut(text, piece, room)
+        if not others:
+            return [[*run, first]]
+        rest = replace(piece, span=Span(others[0].span.start, piece.span.end))
+        return [[*run, first], *([part] for part in self._cut(text, rest, limits.of(piece.kind), piece.span))]
 
     # Drafts to chunks
 
