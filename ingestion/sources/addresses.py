@@ -17,7 +17,7 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Tunnels, protocol assignments and documentation ranges that `is_global` lets pass, in some versions of Python at least.
+# Tunnels, protocol assignments and documentation ranges that `is_global` lets pass in some versions of Python.
 _NEVER = (
     ipaddress.IPv4Network("192.0.0.0/24"),
     ipaddress.IPv4Network("192.88.99.0/24"),
