@@ -90,9 +90,11 @@ class Feed:
         self.stopped = False
         self.error: PlumblineError | None = None
 
-    @property
-    def has_ended(self) -> bool:
-        return self._over and not self._ready
+    def look_ahead(self) -> bool:
+        """Whether another segment follows; scans on until that is known."""
+        while not self._ready and not self._over:
+            self._look_on()
+        return bool(self._ready)
 
     @property
     def next_is_alone(self) -> bool:
@@ -103,10 +105,7 @@ class Feed:
         """Documents for one run of the pipeline, up to one that must go alone."""
         self.under_way.clear()
         position = 0
-        while not self.has_ended:
-            if not self._ready:
-                self._look_on()
-                continue
+        while self.look_ahead():
             if self._should_stop():
                 self._over = self.stopped = True
                 self._ready.clear()

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
-    case,
     cast,
     delete,
     exists,
@@ -248,13 +247,18 @@ class ItemBook:
             self._update_each(connection, rows, [name for name in rows[0] if name != "item"])
 
     def release(self, alone: Collection[DocumentId]) -> None:
-        """The sync ends early, in order: nothing that was under way is to blame. `alone` were counted before."""
+        """The sync ends early, in order: nothing that this turn handed over is to blame.
+
+        What was under way before it is as suspect as it was; `alone` are those of them whose try was counted.
+        """
+        ours = and_(self._mine, _items.code == UNDER_WAY, _items.scan == self._scan)
         with self._writing() as connection:
-            connection.execute(
-                update(tables.source_items)
-                .where(self._mine, _items.code == UNDER_WAY)
-                .values(code=None, attempts=_items.attempts - case((_items.document_id.in_(alone), 1), else_=0))
-            )
+            for id_ in alone:
+                suspect = and_(ours, _items.document_id == id_)
+                connection.execute(
+                    update(tables.source_items).where(suspect).values(attempts=_items.attempts - 1, scan=0)
+                )
+            connection.execute(update(tables.source_items).where(ours).values(code=None))
 
     def check(self) -> None:
         """Raises: NotFound, Conflict if the turn is over."""

@@ -153,7 +153,7 @@ class _Run:
 
     def _add(self, feed: Feed) -> None:
         try:
-            while not feed.has_ended:
+            while feed.look_ahead():
                 if feed.next_is_alone:
                     # The model is loaded, and the endpoint answers, before a document can be blamed.
                     self._corpus.embedder.embed_query("ready")
