@@ -143,6 +143,8 @@ class SyncBench:
     endpoint: Endpoint
     pipeline: Pipeline
     store: SourceStore
+    origin: Callable[[], Origin] | None = None
+    """In place of `place`."""
 
     @property
     def syncer(self) -> Syncer:
@@ -167,7 +169,7 @@ class SyncBench:
 
     @contextmanager
     def _open(self, _scope: Scope, _definition: SourceDefinition, _settings: Settings) -> Iterator[Origin]:
-        origin = Obedient(self.place)
+        origin = Obedient(self.place) if self.origin is None else self.origin()
         try:
             yield origin
         finally:
@@ -223,3 +225,7 @@ def raising(error: BaseException, after: int = 0) -> Callable[[object], None]:
 
 class Interrupted(Exception):
     """What a test throws into a sync."""
+
+
+class Killed(BaseException):
+    """Ends the process, as far as a test can: nothing is tidied up after it."""

@@ -8,14 +8,10 @@ from ingestion.corpus.catalog_reader import DocumentQuery
 from ingestion.errors import BackendUnavailable
 from ingestion.syncing import ItemRecord, ItemStatus, Oversight
 from ingestion.syncing.items import UNDER_WAY
-from tests.ingestion.syncing.parts import SCOPE, WIKI, SyncBench
+from tests.ingestion.syncing.parts import SCOPE, WIKI, Killed, SyncBench
 from tests.ingestion.syncing.test_sync import counts, items
 
 EMPTY = "   \n"
-
-
-class Killed(BaseException):
-    """Ends the process, as far as a test can: nothing is tidied up after it."""
 
 
 def crash(bench: SyncBench, monkeypatch: pytest.MonkeyPatch, deadly: str) -> bool:
