@@ -25,13 +25,17 @@ def enable_admonitions(parser: MarkdownIt) -> MarkdownIt:
     return parser
 
 
-def _line(state: StateBlock, line: int) -> str:
-    return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
+def _begins(state: StateBlock, line: int, mark: re.Pattern[str], first: str) -> bool:
+    """Whether the line begins with the mark; most lines are told by their first character alone."""
+    start, end = state.bMarks[line] + state.tShift[line], state.eMarks[line]
+    if start >= end or state.src[start] not in first or state.is_code_block(line):
+        return False
+    return mark.match(state.src, start, end) is not None
 
 
 def _admonition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """A line of its own, then blocks as if their indentation were not there."""
-    if state.is_code_block(start) or not _ADMONITION.match(_line(state, start)):
+    if not _begins(state, start, _ADMONITION, "!?="):
         return False
     indent = state.sCount[start] + _BODY_INDENT
     last = start + 1
@@ -56,7 +60,7 @@ def _admonition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 def _container(state: StateBlock, start: int, _: int, silent: bool) -> bool:
     """The line that opens or closes a container; what is between needs no help."""
-    if state.is_code_block(start) or not _CONTAINER.match(_line(state, start)):
+    if not _begins(state, start, _CONTAINER, ":"):
         return False
     if not silent:
         _add_line(state, start)

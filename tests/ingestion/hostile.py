@@ -7,6 +7,7 @@ import random
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 
 _CONTENT_TYPES = (
     '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
@@ -174,3 +175,171 @@ def deep_html(depth: int = 50_000) -> bytes:
 def brackets(size: int = 100_000) -> bytes:
     """Markdown whose inline parsing takes quadratic time."""
     return b"# Title " + b"[" * size + b"\n\n" + b"![" * size
+
+
+def entity_bomb(levels: int = 12) -> bytes:
+    """A Word document whose text is an entity that stands for ten others, and so on: the billion laughs."""
+    entities = '<!ENTITY e0 "laugh">' + "".join(
+        f'<!ENTITY e{level} "{f"&e{level - 1};" * 10}">' for level in range(1, levels)
+    )
+    document = (
+        f'<?xml version="1.0"?><!DOCTYPE d [{entities}]><w:document xmlns:w="{_WORD}"><w:body><w:p><w:r>'
+        f"<w:t>&e{levels - 1};</w:t></w:r></w:p></w:body></w:document>"
+    )
+    return docx([], {"word/document.xml": document.encode()})
+
+
+def outside_entity() -> bytes:
+    """A Word document that asks for a file of the machine that reads it."""
+    document = (
+        '<?xml version="1.0"?><!DOCTYPE d [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
+        f'<w:document xmlns:w="{_WORD}"><w:body><w:p><w:r><w:t>before &e; after</w:t></w:r></w:p></w:body></w:document>'
+    )
+    return docx([], {"word/document.xml": document.encode()})
+
+
+def deep_docx(depth: int = 50_000) -> bytes:
+    """A Word document of tables within tables."""
+    body = "<w:tbl><w:tr><w:tc>" * depth + "<w:p/>" + "</w:tc></w:tr></w:tbl>" * depth
+    document = f'<w:document xmlns:w="{_WORD}"><w:body>{body}</w:body></w:document>'
+    return docx([], {"word/document.xml": document.encode()})
+
+
+def nested_docx(depth: int = 60) -> bytes:
+    """A Word document of tables in both cells of tables, as deep as the XML parser allows."""
+    body = "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc><w:tc>" * depth
+    body += "<w:p/>" + "</w:tc></w:tr></w:tbl>" * depth
+    document = f'<w:document xmlns:w="{_WORD}"><w:body>{body}</w:body></w:document>'
+    return docx([], {"word/document.xml": document.encode()})
+
+
+def far_cell() -> bytes:
+    """A sheet with a value in its first and its last cell, a million rows apart."""
+    import openpyxl
+
+    target = io.BytesIO()
+    book = openpyxl.Workbook()
+    book.active["A1"] = "first"
+    book.active["XFD1048576"] = "last"
+    book.save(target)
+    return target.getvalue()
+
+
+def wide_csv(columns: int = 300_000) -> bytes:
+    """Three rows of very many columns."""
+    return b"\n".join(b",".join(b"%s%d" % (mark, n) for n in range(columns)) for mark in (b"name", b"a", b"b"))
+
+
+def long_csv(rows: int = 400_000) -> bytes:
+    return b"host,port,note\n" + b"".join(b"gw-%d,443,open\n" % n for n in range(rows))
+
+
+def open_quote_csv(size: int = 4_000_000) -> bytes:
+    """A quote that is never closed."""
+    return b'a,b\n"' + b"x,y\n" * (size // 4)
+
+
+def crowded_pdf(objects: int = 400_000) -> bytes:
+    """A PDF whose page tree names the same page very often, in a file of very many objects."""
+    kids = "3 0 R " * 100_000
+    parts = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count 100000 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] >>",
+    ]
+    body = b"%PDF-1.4\n" + b"".join(f"{n} 0 obj\n{part}\nendobj\n".encode() for n, part in enumerate(parts, start=1))
+    body += b"".join(b"%d 0 obj\n<< >>\nendobj\n" % n for n in range(4, objects))
+    return body + b"trailer\n<< /Size %d /Root 1 0 R >>\n%%%%EOF" % objects
+
+
+def deep_mail(depth: int = 5_000) -> bytes:
+    """A message in a message in a message."""
+    head = b"From: a@a.example\nSubject: deep\nContent-Type: message/rfc822\n\n"
+    return head * depth + b"From: a@a.example\nSubject: bottom\n\ntext\n"
+
+
+def crowded_mail(parts: int = 20_000) -> bytes:
+    """A message of very many attachments."""
+    head = b"From: a@a.example\nSubject: many\nContent-Type: multipart/mixed; boundary=x\n\n"
+    part = b"--x\nContent-Type: text/plain\nContent-Disposition: attachment; filename=a.txt\n\ntext\n"
+    return head + part * parts + b"--x--\n"
+
+
+def picture_bomb(side: int = 60_000) -> bytes:
+    """A PNG of a few kilobytes that unpacks to gigabytes."""
+
+    def part(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(1 << 20))
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", rows) + part(b"IEND", b"")
+
+
+def endless_org() -> bytes:
+    """A table row on which pandoc's reader of Org never ends; its own writer makes such rows."""
+    return b"| A | B |\n|---+---|\n| 1 | x\\\\ |\n|   | y |\n"
+
+
+def bombs() -> dict[str, Callable[[], bytes]]:
+    """Files by name, each of which is read or rejected with a code, and harms nobody."""
+    return {
+        "zip-bomb.docx": zip_bomb,
+        "lying-zip-bomb.docx": lying_zip_bomb,
+        "crowded-zip.docx": crowded_zip,
+        "entity-bomb.docx": entity_bomb,
+        "outside-entity.docx": outside_entity,
+        "deep.docx": deep_docx,
+        "nested-tables.docx": nested_docx,
+        "far-cell.xlsx": far_cell,
+        "wide.csv": wide_csv,
+        "long.csv": long_csv,
+        "open-quote.csv": open_quote_csv,
+        "exploding.pdf": exploding_pdf,
+        "crowded.pdf": crowded_pdf,
+        "swelling.json": swelling_json,
+        "deep.json": lambda: b"[" * 100_000,
+        "deep-closed.json": lambda: b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+        "long-line.jsonl": lambda: b'{"a": "' + b"x" * 5_000_000 + b'"}',
+        "deep.html": deep_html,
+        "deep-lists.html": lambda: b"<ul><li>" * 20_000 + b"bottom",
+        "deep-links.html": lambda: b"<a href=x>" * 20_000 + b"bottom",
+        "deep-tables.html": lambda: b"<table><tr><td>a<td>" * 3_000 + b"bottom",
+        "wide-table.html": lambda: b"<table>" + b"<tr><td colspan=1000>a<td colspan=1000>b" * 5_000,
+        "attributes.html": lambda: b"<p " + b"a " * 500_000 + b">text",
+        "brackets.md": brackets,
+        "deep-quotes.md": lambda: b">" * 50_000 + b" bottom",
+        "deep-lists.md": lambda: b"".join(b"  " * level + b"- a\n" for level in range(2_000)),
+        "deep-list-marks.md": lambda: b"- " * 50_000 + b"bottom",
+        "admonitions.md": lambda: b"".join(b"    " * level + b"!!! note\n" for level in range(1_000)) + b"text",
+        "long-table.md": lambda: b"|a|b|\n|-|-|\n" + b"|x|y|\n" * 200_000,
+        "wide-table.md": lambda: b"|a" * 50_000 + b"|\n" + b"|-" * 50_000 + b"|\n" + b"|x" * 50_000 + b"|\n",
+        "references.md": lambda: b"".join(b"[%d]: http://a.example\n" % n for n in range(50_000)),
+        "front-matter-rules.md": lambda: b"---\n" + b"a: b\n---x\n" * 100_000,
+        "front-matter-aliases.md": lambda: (
+            b"---\na0: &a0 [x, x]\n"
+            + b"".join(b"a%d: &a%d [*a%d, *a%d]\n" % (n, n, n - 1, n - 1) for n in range(1, 60))
+            + b"---\ntext"
+        ),
+        "front-matter-deep.md": lambda: b"---\na: " + b"[" * 20_000 + b"\n---\ntext",
+        "fences.md": lambda: b"```\n" * 100_000,
+        "spaces.txt": lambda: b"a" + b" " * 3_000_000 + b"b",
+        "one-word.txt": lambda: b"x" * 5_000_000,
+        "underlines.txt": lambda: b"a\n" + b"=" * 2_000_000 + b"\n",
+        "columns.txt": lambda: b"a  " * 500_000,
+        "deep.eml": deep_mail,
+        "crowded.eml": crowded_mail,
+        "long-header.eml": lambda: b"From: a@a.example\nSubject: " + b"=?utf-8?q?a?= " * 50_000 + b"\n\ntext",
+        "addresses.eml": lambda: b"From: " + b"<" * 50_000 + b"\nSubject: x\n\ntext",
+        "deep.rtf": lambda: b"{\\rtf1" + b"{" * 100_000 + b"text",
+        "deep.rst": lambda: b"".join(b"  " * level + b"* a\n\n" for level in range(1_000)),
+        "endless.org": endless_org,
+        "bomb.png": picture_bomb,
+        "noise.pdf": noise,
+        "noise.docx": noise,
+        "noise.msg": lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + noise(),
+        "zeros.txt": lambda: bytes(1_000_000),
+        "pdf-as-text.txt": lambda: pdf([["text"]]),
+        "docx-as-pdf.pdf": lambda: docx(["text"]),
+        "html-as-docx.docx": lambda: b"<html><body>text</body></html>",
+    }
