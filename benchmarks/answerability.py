@@ -18,7 +18,6 @@ from statistics import mean, median, quantiles
 from time import perf_counter
 
 from benchmarks.corpora import REPO, SCOPE, eval_data, sample_documents
-from ingestion.chunking import chunker_for
 from ingestion.corpus.corpus import Corpus, open_corpus
 from ingestion.corpus.records import Document, DocumentId, DocumentSource
 from ingestion.parsing import DocumentParser
@@ -139,7 +138,7 @@ def clapnq_documents() -> Iterator[DocumentSource]:
 def corpus_of(documents: Iterator[DocumentSource], data_dir: Path, models_dir: Path) -> Iterator[Corpus]:
     settings = Settings(data_dir=data_dir, models_dir=models_dir)
     with open_corpus(settings) as corpus, DocumentParser(settings.parsing) as parser:
-        pipeline = Pipeline(corpus, parser, chunker_for(settings.chunking, corpus.embedder))
+        pipeline = Pipeline(corpus, parser)
         for _ in pipeline.ingest(SCOPE, documents):
             pass
         yield corpus

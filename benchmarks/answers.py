@@ -23,7 +23,6 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.corpora import REPO, SCOPE, sample_documents
-from ingestion.chunking import chunker_for
 from ingestion.corpus.corpus import Corpus, open_corpus
 from ingestion.parsing import DocumentParser
 from ingestion.pipeline import Pipeline
@@ -74,7 +73,7 @@ def main() -> None:
 def ingest(settings: ServiceSettings) -> None:
     """Put sample_docs/ into the corpus of these settings."""
     with open_corpus(settings) as corpus, DocumentParser(settings.parsing) as parser:
-        pipeline = Pipeline(corpus, parser, chunker_for(settings.chunking, corpus.embedder))
+        pipeline = Pipeline(corpus, parser)
         rejected = [outcome for outcome in pipeline.ingest(SCOPE, sample_documents()) if outcome.code is not None]
     assert not rejected, rejected
 

@@ -18,7 +18,6 @@ import httpx
 import psutil
 
 from benchmarks.corpora import SCOPE, running_api, sample_documents
-from ingestion.chunking import chunker_for
 from ingestion.corpus.corpus import open_corpus
 from ingestion.parsing import DocumentParser
 from ingestion.pipeline import Pipeline
@@ -40,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         settings = Settings(data_dir=Path(temporary) / "data", models_dir=Path(temporary) / "models")
         with open_corpus(settings) as corpus, DocumentParser(settings.parsing) as parser:
-            pipeline = Pipeline(corpus, parser, chunker_for(settings.chunking, corpus.embedder))
+            pipeline = Pipeline(corpus, parser)
             documents = sum(1 for _ in pipeline.ingest(SCOPE, sample_documents()))
         assert settings.models_dir is not None
         with running_api(settings.data_dir, settings.models_dir) as (address, pid):

@@ -48,7 +48,7 @@ def run(folder: Path, number: int, wanted: int) -> tuple[float, float, float]:
         for first in range(0, len(texts), BATCH_CHUNKS):
             corpus.embedder.embed_documents(texts[first : first + BATCH_CHUNKS])
         alone_s = time.perf_counter() - started
-        pipeline = Pipeline(corpus, parser, chunker)
+        pipeline = Pipeline(corpus, parser)
         started = time.perf_counter()
         first_pass = pipeline.ingest(SCOPE, documents)
         written = sum(outcome.chunks for outcome in first_pass)

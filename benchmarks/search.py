@@ -29,7 +29,6 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from benchmarks.corpora import SCOPE, bulk_documents, running_api, sample_documents
-from ingestion.chunking import chunker_for
 from ingestion.corpus.corpus import open_corpus
 from ingestion.corpus.embedding import open_embedder
 from ingestion.corpus.index.payload import DENSE, LEXICAL
@@ -66,7 +65,7 @@ def build(settings: Settings, wanted: int) -> int:
         held = corpus.count(SCOPE)
         if held < wanted:
             print(f"building a corpus of {wanted} chunks in {settings.data_dir} ...", flush=True)
-            pipeline = Pipeline(corpus, parser, chunker_for(settings.chunking, corpus.embedder))
+            pipeline = Pipeline(corpus, parser)
             for outcome in pipeline.ingest(SCOPE, chain(sample_documents(), bulk_documents())):
                 held += outcome.chunks
                 if held >= wanted:

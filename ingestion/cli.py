@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ingestion.chunking import chunker_for
 from ingestion.corpus.corpus import open_corpus
 from ingestion.corpus.records import DEFAULT_COLLECTION, Metadata
 from ingestion.corpus.scope import Scope, TenantId
@@ -61,7 +60,7 @@ def _run(
     settings: Settings, scope: Scope, selection: FileSelection, attributes: Attributes, console: Console
 ) -> list[Outcome]:
     with open_corpus(settings) as corpus, DocumentParser(settings.parsing) as parser:
-        pipeline = Pipeline(corpus, parser, chunker_for(settings.chunking, corpus.embedder))
+        pipeline = Pipeline(corpus, parser)
         sources = read_files(selection.files, attributes, max_bytes=settings.parsing.max_bytes)
         with _progress(console, total=len(selection.files)) as advance:
             outcomes = [advance(outcome) for outcome in pipeline.ingest(scope, sources)]

@@ -10,6 +10,7 @@
     ├── NotFound                  no such document, job or key within the caller's scope
     ├── Conflict                  the request contradicts what is stored
     ├── DocumentRejected          one document cannot be ingested; the others go on
+    ├── Overtaken                 what was being written was replaced or switched away meanwhile (retryable)
     ├── SourceUnavailable         a source's origin did not answer or can't be listed (retryable)
     └── BackendUnavailable        Qdrant, the database or an endpoint did not answer (retryable)
 
@@ -73,6 +74,11 @@ class Conflict(PlumblineError):
 
 class BackendUnavailable(PlumblineError):
     code = "backend_unavailable"
+    retryable = True
+
+
+class Overtaken(PlumblineError):
+    code = "overtaken"
     retryable = True
 
 

@@ -19,6 +19,11 @@ class EngineKind(StrEnum):
     SERVER = "server"
 
 
+class RebuildPolicy(StrEnum):
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,6 +39,11 @@ class IndexSettings(_Group):
     timeout_s: float = Field(10.0, gt=0, description="longest wait for one call to the server")
     write_batch: Annotated[int, Field(ge=1, le=256)] = Field(
         64, description="points per write; Edge's writes hold up all other threads"
+    )
+    rebuild: RebuildPolicy = Field(
+        RebuildPolicy.AUTO,
+        description="when another model or chunker is set: `auto` builds its index beside the one that is searched and "
+        "switches, `manual` waits for `plumbline reindex`",
     )
 
 

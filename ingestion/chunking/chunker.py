@@ -7,7 +7,6 @@ overlaps, nothing is rewritten, nothing visible is left out, and nothing is long
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -17,9 +16,9 @@ from ingestion.chunking.packing import JOIN_TOKENS, WHOLE, Draft, Limits, Path, 
 from ingestion.corpus.embedding import Embedder
 from ingestion.corpus.headings import HeadingReader
 from ingestion.corpus.records import Chunk, Element, ElementKind, OutlineEntry, ParsedDocument, Span
+from ingestion.corpus.versions import chunker_version
 from ingestion.settings import ChunkingSettings
 
-_REVISION = 2
 _LEAST_PART = 24
 """Fewest tokens worth cutting off a long block so that they stand under their heading."""
 _SPARE_TOKENS = 32
@@ -54,8 +53,7 @@ class Chunker:
     @property
     def version(self) -> str:
         """Changes whenever the same document could be cut differently."""
-        facts = f"{_REVISION}:{self._settings.model_dump_json()}"
-        return f"structure-{_REVISION}-{hashlib.sha256(facts.encode()).hexdigest()[:8]}"
+        return chunker_version(self._settings)
 
     def chunk(self, document: ParsedDocument) -> tuple[Chunk, ...]:
         """Chunks in text order, disjoint, covering every visible character; empty for a document without text."""

@@ -2,20 +2,20 @@
 
 A version is `staged` while its chunks are written to the index, becomes `live` in one transaction, and is
 `retired` when another replaces it or the document is deleted. Whatever is not live is swept from the index
-afterwards, so a process killed at any point leaves nothing that a reader could see. Vectors are not its matter.
+afterwards, so a process killed at any point leaves nothing that a reader could see. Each generation has versions of
+its own; `generation_store` knows which of them is active. Vectors are not its matter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, insert, select, update
 
 from ingestion.corpus import tables
-from ingestion.corpus.database import insert_if_absent, write_transaction
+from ingestion.corpus.database import insert_if_absent, unindexed, write_transaction
 from ingestion.corpus.records import (
     Chunk,
     ChunkId,
@@ -30,31 +30,26 @@ from ingestion.corpus.records import (
     chunk_id,
 )
 from ingestion.corpus.scope import Scope, TenantId, readers_of
-from ingestion.corpus.versions import Generation
+from ingestion.corpus.versions import CONTENT_DIGITS, GenerationState, content_of
+from ingestion.errors import Overtaken
 
 _SEPARATOR = "\x1f"
 _LOOKUP = 500
+_versions = tables.versions.c
 
 
 class VersionState(StrEnum):
     STAGED = "staged"
     LIVE = "live"
     RETIRED = "retired"
+    SWEEPING = "sweeping"
+    """Its chunks are leaving the index: nobody may write any for it before it is gone."""
 
 
 class PublishOutcome(StrEnum):
     CREATED = "created"
     UPDATED = "updated"
     SUPERSEDED = "superseded"
-
-
-@dataclass(frozen=True, slots=True)
-class VersionRef:
-    """One stored version of one document."""
-
-    tenant: TenantId
-    key: DocumentKey
-    version: VersionId
 
 
 def pack_readers(labels: tuple[str, ...]) -> str:
@@ -74,24 +69,13 @@ class Catalog:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def generation(self) -> Generation | None:
-        """The vector space of this corpus, or None before the first document."""
-        with self._engine.connect() as connection:
-            row = connection.execute(select(tables.generations).limit(1)).one_or_none()
-        return None if row is None else Generation(row.name, row.embedder, row.dimension, row.lexical, row.fingerprint)
-
-    def record_generation(self, generation: Generation) -> None:
-        with write_transaction(self._engine) as connection:
-            row = {**asdict(generation), "created_at": datetime.now(UTC)}
-            insert_if_absent(connection, tables.generations, row)
-
     def live_versions(self, scope: Scope, keys: Collection[DocumentKey]) -> dict[DocumentKey, VersionId]:
         """The live version of each of these documents of the tenant that has one."""
         documents = tables.documents.c
         with self._engine.connect() as connection:
             rows = connection.execute(
                 select(documents.key, documents.version).where(
-                    documents.tenant == scope.tenant, documents.key.in_(keys), documents.version.is_not(None)
+                    unindexed(documents.tenant) == scope.tenant, documents.key.in_(keys), documents.version.is_not(None)
                 )
             )
             return {DocumentKey(row.key): VersionId(row.version) for row in rows}
@@ -126,7 +110,11 @@ class Catalog:
         outline: Sequence[OutlineEntry],
         generation: str,
     ) -> None:
-        """Announce a version before its first chunk is written, so that a crash leaves a trace to sweep."""
+        """Announce a version before its first chunk is written, so that a crash leaves a trace to sweep.
+
+        The same version has the same chunks: what is there of it stays, whoever wrote it.
+        Raises: Overtaken while an earlier copy of the version is being removed.
+        """
         row = {
             "document_key": draft.key,
             "version": draft.version,
@@ -142,12 +130,18 @@ class Catalog:
             "staged_at": datetime.now(UTC),
         }
         with write_transaction(self._engine) as connection:
-            # The same version again (a resumed job): start it afresh. A live one is never staged again.
-            _delete_version(connection, VersionRef(scope.tenant, draft.key, draft.version))
-            connection.execute(insert(tables.versions).values(row))
+            insert_if_absent(connection, tables.versions, row)
+            state = _state_of(connection, draft)
+            if state is VersionState.SWEEPING:
+                raise Overtaken(f"an earlier copy of {draft.uri} is being removed")
+            if state is not VersionState.LIVE:
+                _set_state(connection, draft.key, draft.version, VersionState.STAGED)
 
     def add_chunks(self, scope: Scope, draft: DocumentDraft, chunks: Iterable[tuple[Chunk, str]]) -> None:
-        """Store some chunks of a staged version, each with the key of what is embedded for it."""
+        """Store some chunks of a staged version, each with the key of what is embedded for it. Those there stay.
+
+        Raises: Overtaken if the version was retired meanwhile.
+        """
         rows = [
             {
                 "id": chunk_id(draft.key, draft.version, chunk.position),
@@ -167,7 +161,9 @@ class Catalog:
         ]
         if rows:
             with write_transaction(self._engine) as connection:
-                connection.execute(insert(tables.chunks), rows)
+                if _state_of(connection, draft) not in (VersionState.STAGED, VersionState.LIVE):
+                    raise Overtaken(f"{draft.uri} was deleted or replaced while it was being ingested")
+                insert_if_absent(connection, tables.chunks, *rows)
 
     def embedded(self, scope: Scope, generation: str, keys: Sequence[str]) -> dict[str, ChunkId]:
         """For those of the embedding keys that the tenant has in this generation, a chunk with that embedding."""
@@ -184,21 +180,23 @@ class Catalog:
                     )
                     .where(
                         chunks.embedding_key.in_(keys[start : start + _LOOKUP]),
-                        versions.tenant == scope.tenant,
-                        versions.generation == generation,
+                        unindexed(versions.tenant) == scope.tenant,
+                        unindexed(versions.generation) == generation,
                         versions.state != VersionState.STAGED,
                     )
                 )
                 found.update((row.embedding_key, ChunkId(row.id)) for row in connection.execute(query))
         return found
 
-    def publish(self, scope: Scope, draft: DocumentDraft, *, chunk_count: int) -> PublishOutcome:
-        """Make the staged version the live one, in one transaction, and retire the one before it.
+    def publish(self, scope: Scope, draft: DocumentDraft, *, chunk_count: int, generation: str) -> PublishOutcome:
+        """Make the staged version the live one, in one transaction, and retire what it replaces in every generation.
 
         SUPERSEDED, and the staged version retired, if a later submission or a deletion came first.
+        Raises: Overtaken if the generation is no longer the active one, or the version is not whole.
         """
         documents = tables.documents.c
         with write_transaction(self._engine) as connection:
+            _require_active(connection, generation)
             current = connection.execute(
                 select(documents.version, documents.submitted_at)
                 .where(documents.tenant == scope.tenant, documents.key == draft.key)
@@ -206,20 +204,42 @@ class Catalog:
             ).one_or_none()
             overtaken = current is not None and current.submitted_at > draft.submitted_at
             if overtaken or self._deleted_since(connection, draft):
-                _set_state(connection, draft.key, draft.version, VersionState.RETIRED)
+                _retire(
+                    connection, draft.key, _versions.version == draft.version, _versions.state == VersionState.STAGED
+                )
                 return PublishOutcome.SUPERSEDED
+            _require_whole(connection, draft, chunk_count)
             values = _document_values(draft, chunk_count)
             if current is None:
                 connection.execute(insert(tables.documents).values(values | {"created_at": datetime.now(UTC)}))
             else:
-                if current.version not in (None, draft.version):
-                    _set_state(connection, draft.key, current.version, VersionState.RETIRED)
                 connection.execute(update(tables.documents).where(documents.key == draft.key).values(values))
+            other = func.substr(_versions.version, 1, CONTENT_DIGITS) != content_of(draft.version)
+            _retire(connection, draft.key, other, _versions.state == VersionState.LIVE)
             _set_state(connection, draft.key, draft.version, VersionState.LIVE)
             _remember_metadata_keys(connection, scope.tenant, draft.metadata)
         if current is None or current.version is None:
             return PublishOutcome.CREATED
         return PublishOutcome.UPDATED
+
+    def admit(self, scope: Scope, draft: DocumentDraft, *, chunk_count: int) -> bool:
+        """Make a version live in a generation that is being built, if the document still has that content.
+
+        Otherwise the version is retired. Raises: Overtaken if it is not whole.
+        """
+        documents = tables.documents.c
+        with write_transaction(self._engine) as connection:
+            current = connection.scalar(
+                select(documents.version)
+                .where(documents.tenant == scope.tenant, documents.key == draft.key)
+                .with_for_update(read=True)
+            )
+            if current is None or content_of(current) != content_of(draft.version):
+                _retire(connection, draft.key, _versions.version == draft.version)
+                return False
+            _require_whole(connection, draft, chunk_count)
+            _set_state(connection, draft.key, draft.version, VersionState.LIVE)
+        return True
 
     def remove_document(self, scope: Scope, key: DocumentKey) -> list[DocumentKey]:
         """Forget a document and what was attached to it; returns their keys, none if there is no such document.
@@ -253,34 +273,6 @@ class Catalog:
         with self._engine.connect() as connection:
             return {DocumentId(row.id): DocumentKey(row.key) for row in connection.execute(query)}
 
-    def retired(self, scope: Scope, key: DocumentKey) -> list[VersionRef]:
-        """Versions of one document whose chunks must still leave the index."""
-        versions = tables.versions.c
-        condition = and_(
-            versions.tenant == scope.tenant, versions.document_key == key, versions.state == VersionState.RETIRED
-        )
-        return self._version_refs(condition)
-
-    def unfinished(self, *, staged_before: datetime) -> list[VersionRef]:
-        """Leftovers of processes that died: every retired version, and those staged before that time."""
-        versions = tables.versions.c
-        abandoned = and_(versions.state == VersionState.STAGED, versions.staged_at < staged_before)
-        return self._version_refs((versions.state == VersionState.RETIRED) | abandoned)
-
-    def forget_version(self, ref: VersionRef) -> None:
-        """Drop a version that is not live, once the index no longer holds it."""
-        with write_transaction(self._engine) as connection:
-            _delete_version(connection, ref)
-
-    def _version_refs(self, condition: ColumnElement[bool]) -> list[VersionRef]:
-        versions = tables.versions.c
-        query = select(versions.tenant, versions.document_key, versions.version).where(condition)
-        with self._engine.connect() as connection:
-            return [
-                VersionRef(TenantId(row.tenant), DocumentKey(row.document_key), VersionId(row.version))
-                for row in connection.execute(query)
-            ]
-
     @staticmethod
     def _deleted_since(connection: Connection, draft: DocumentDraft) -> bool:
         tombstones = tables.tombstones.c
@@ -313,7 +305,7 @@ def _with_attachments(connection: Connection, scope: Scope, keys: Sequence[Docum
         found: list[DocumentKey] = []
         for start in range(0, len(values), _LOOKUP):
             some = column.in_(values[start : start + _LOOKUP])
-            query = select(documents.key).where(documents.tenant == scope.tenant, some)
+            query = select(documents.key).where(unindexed(documents.tenant) == scope.tenant, some)
             found += map(DocumentKey, connection.scalars(query))
         return found
 
@@ -329,10 +321,12 @@ def _forget(connection: Connection, scope: Scope, keys: Sequence[DocumentKey]) -
     now = datetime.now(UTC)
     for start in range(0, len(keys), _LOOKUP):
         some = keys[start : start + _LOOKUP]
-        connection.execute(delete(tables.documents).where(documents.tenant == scope.tenant, documents.key.in_(some)))
+        connection.execute(
+            delete(tables.documents).where(unindexed(documents.tenant) == scope.tenant, documents.key.in_(some))
+        )
         connection.execute(
             update(tables.versions)
-            .where(versions.tenant == scope.tenant, versions.document_key.in_(some))
+            .where(unindexed(versions.tenant) == scope.tenant, versions.document_key.in_(some))
             .values(state=VersionState.RETIRED)
         )
         connection.execute(delete(tables.tombstones).where(tombstones.document_key.in_(some)))
@@ -349,16 +343,43 @@ def _set_state(connection: Connection, key: DocumentKey, version: VersionId, sta
     )
 
 
-def _delete_version(connection: Connection, ref: VersionRef) -> None:
-    versions = tables.versions.c
+def _retire(connection: Connection, key: DocumentKey, *conditions: ColumnElement[bool]) -> None:
     connection.execute(
-        delete(tables.versions).where(
-            versions.tenant == ref.tenant,
-            versions.document_key == ref.key,
-            versions.version == ref.version,
-            versions.state != VersionState.LIVE,
-        )
+        update(tables.versions).where(_versions.document_key == key, *conditions).values(state=VersionState.RETIRED)
     )
+
+
+def _state_of(connection: Connection, draft: DocumentDraft) -> VersionState | None:
+    """The state of the draft's version, which stays as it is until the transaction ends."""
+    state = connection.scalar(
+        select(_versions.state)
+        .where(_versions.document_key == draft.key, _versions.version == draft.version)
+        .with_for_update()
+    )
+    return None if state is None else VersionState(state)
+
+
+def _require_active(connection: Connection, generation: str) -> None:
+    """Raises: Overtaken if another generation is active. It stays the active one until the transaction ends."""
+    generations = tables.generations.c
+    state = connection.scalar(
+        select(generations.state).where(generations.name == generation).with_for_update(read=True)
+    )
+    if state != GenerationState.ACTIVE:
+        raise Overtaken(f"generation {generation} is no longer the one that is searched: try again")
+
+
+def _require_whole(connection: Connection, draft: DocumentDraft, chunk_count: int) -> None:
+    """Raises: Overtaken if chunks of the draft's version are missing, since another writer removed them."""
+    state = _state_of(connection, draft)
+    chunks = tables.chunks.c
+    held = connection.scalar(
+        select(func.count())
+        .select_from(tables.chunks)
+        .where(chunks.document_key == draft.key, chunks.version == draft.version)
+    )
+    if state not in (VersionState.STAGED, VersionState.LIVE) or held != chunk_count:
+        raise Overtaken(f"{draft.uri} was deleted or replaced while it was being ingested")
 
 
 def _remember_metadata_keys(connection: Connection, tenant: TenantId, metadata: Metadata) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Engine, Row, and_, bindparam, func, or_, s
 
 from ingestion.corpus import tables
 from ingestion.corpus.catalog import reader_patterns
+from ingestion.corpus.database import unindexed
 from ingestion.corpus.records import (
     Chunk,
     ChunkId,
@@ -29,6 +30,7 @@ from ingestion.corpus.records import (
     VersionId,
 )
 from ingestion.corpus.scope import Scope, TenantId
+from ingestion.corpus.versions import CONTENT_DIGITS
 from ingestion.errors import Conflict, InvalidRequest, NotFound
 
 T = TypeVar("T")
@@ -73,15 +75,17 @@ class CatalogReader:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         # Built once: every search runs it, and building it anew costs as much as running it.
+        # Only the content is compared: the ids come from an index, which holds one generation, and `documents` tells
+        # the version in the active one. A reader on the generation before it never gets what was replaced since.
         chunks, documents = tables.chunks.c, tables.documents.c
         self._live_chunks = (
             select(*_CHUNK_COLUMNS, *documents)
             .join_from(
                 tables.chunks,
                 tables.documents,
-                and_(documents.key == chunks.document_key, documents.version == chunks.version),
+                and_(documents.key == chunks.document_key, _content(documents.version) == _content(chunks.version)),
             )
-            .where(chunks.id.in_(bindparam("ids", expanding=True)), documents.tenant == bindparam("tenant"))
+            .where(chunks.id.in_(bindparam("ids", expanding=True)), unindexed(documents.tenant) == bindparam("tenant"))
         )
 
     def get_document(self, scope: Scope, document: DocumentId, collection: str | None = None) -> Document:
@@ -193,6 +197,10 @@ def page_of(items: Sequence[T], limit: int, position: Any) -> Page[T]:
     when, key = position(items[limit - 1])
     cursor = base64.urlsafe_b64encode(json.dumps([when.isoformat(), key]).encode()).decode()
     return Page(tuple(items[:limit]), cursor)
+
+
+def _content(version: ColumnElement[str]) -> ColumnElement[str]:
+    return func.substr(version, 1, CONTENT_DIGITS)
 
 
 def _readable(scope: Scope) -> ColumnElement[bool]:

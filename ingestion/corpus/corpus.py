@@ -2,99 +2,116 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import structlog
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from ingestion.corpus.catalog import Catalog
 from ingestion.corpus.catalog_reader import CatalogReader, DocumentContent, DocumentQuery, Page
+from ingestion.corpus.choosing import Chooser, chunking_of
 from ingestion.corpus.database import migrate_corpus, open_database, ping_database
-from ingestion.corpus.embedders.deferred import DeferredEmbedder, require_same_space
-from ingestion.corpus.embedding import Embedder, EmbedderPlan, plan_embedder
-from ingestion.corpus.filters import Filter, check
-from ingestion.corpus.index import open_engine
-from ingestion.corpus.index.engine import IndexEngine, IndexQuery, Legs
+from ingestion.corpus.embedders.sharing import EmbedderPool
+from ingestion.corpus.embedding import Embedder
+from ingestion.corpus.generation_store import GenerationStore
+from ingestion.corpus.index.engine import IndexQuery, Legs
+from ingestion.corpus.index.registry import Indexes
 from ingestion.corpus.lock import exclusive
+from ingestion.corpus.pinning import ActiveEmbedder, Pins
 from ingestion.corpus.records import ChunkId, Document, DocumentId, IndexedChunk
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseEncoder
-from ingestion.corpus.versions import Generation, generation_name
+from ingestion.corpus.sweeping import Sweeper
+from ingestion.corpus.versions import Generation
+from ingestion.corpus.view import EVERYTHING, CorpusView, Selection, Stores
 from ingestion.corpus.writer import CorpusWriter
-from ingestion.errors import BackendUnavailable, ConfigurationError
-from ingestion.settings import EngineKind, Settings
+from ingestion.errors import BackendUnavailable, ConfigurationError, PlumblineError
+from ingestion.settings import EmbedderSettings, EngineKind, Settings
+
+__all__ = ["EVERYTHING", "MODELS_FOLDER", "Corpus", "CorpusParts", "CorpusView", "Selection", "open_corpus"]
+
+log = structlog.get_logger(__name__)
 
 MODELS_FOLDER = "models"
 _ABANDONED_AFTER = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which part of the scope to search: any collection if none is named."""
-
-    collections: tuple[str, ...] = ()
-    filter: Filter | None = None
-
-
-EVERYTHING = Selection()
+_NOTICE_S = 2.0
+"""How long another process may serve the generation before a switch."""
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusParts:
-    """What a corpus is made of."""
+    """What a corpus is made of, whichever generation is active."""
 
     database: Engine
-    index: IndexEngine
-    embedder: Embedder
     sparse: SparseEncoder
-    generation: Generation
+    pool: EmbedderPool
+    indexes: Indexes
+    store: GenerationStore
+    settings: Settings
 
 
 class Corpus:
-    """Reads within a scope; deletions. Safe from several threads. The write side for ingestion is `writer`."""
+    """Reads within a scope; deletions. Safe from several threads.
+
+    Each call works on the active generation. Calls that belong together go to one view: `pinned`.
+    """
 
     def __init__(self, parts: CorpusParts) -> None:
+        """Raises: ConfigurationError, BackendUnavailable, as `open_corpus`."""
         self.database = parts.database
-        self.embedder = parts.embedder
         self.sparse = parts.sparse
-        self.index_version = parts.generation.name
-        self.writer = CorpusWriter(Catalog(parts.database), parts.index, parts.sparse, parts.generation.name)
-        self._index = parts.index
+        self.generations = parts.store
+        self._parts = parts
         self._catalog = CatalogReader(parts.database)
+        sweeper = Sweeper(parts.database, parts.indexes.of)
+        self._stores = Stores(Catalog(parts.database), self._catalog, parts.sparse, sweeper)
+        self._chooser = Chooser(parts.store, parts.pool, parts.sparse, parts.settings)
+        self._refreshing = threading.Lock()
+        with ExitStack() as stack:
+            if parts.store.active() is None:  # the model must tell its name; it stays loaded
+                stack.enter_context(parts.pool.loaded(parts.settings.embedder))
+            choice = self._chooser.choose()
+            self._pins = Pins(*self._open(choice.active, choice.embedder))
+        self.wanted = choice.wanted
+        """What the settings ask for, if another generation was active at the start."""
+        self.embedder: Embedder = ActiveEmbedder(self._pins)
+
+    @property
+    def index_version(self) -> str:
+        """Name of the active generation."""
+        return self._pins.view.index_version
+
+    @property
+    def writer(self) -> CorpusWriter:
+        """The write side of the active generation. Ask for it each time: a switch brings another one."""
+        return self._pins.view.writer
+
+    def pinned(self) -> AbstractContextManager[CorpusView]:
+        """The active generation, for everything that belongs together; stays whole and open until the context ends."""
+        return self._pins.pinned()
 
     def search(self, scope: Scope, query: IndexQuery) -> Legs:
-        """Ranked ids per leg. They may name chunks that are no longer live: `get_chunks` leaves those out.
-
-        Raises: InvalidRequest for a filter over metadata that no document has; BackendUnavailable.
-        """
-        self._check(scope, query.filter)
-        return self._index.search(scope, query)
-
-    def find_exact_ids(
-        self, scope: Scope, needle: str, selection: Selection = EVERYTHING, *, limit: int = 100
-    ) -> tuple[ChunkId, ...]:
-        """Chunks that contain `needle`, as SQL `LIKE '%needle%'` would find them, case-insensitively; as in `search`,
-        some may no longer be live.
-        """
-        self._check(scope, selection.filter)
-        query = IndexQuery(limit=limit, collections=selection.collections, filter=selection.filter)
-        return self._index.find_exact(scope, needle, query)
+        """As `CorpusView.search`."""
+        with self.pinned() as view:
+            return view.search(scope, query)
 
     def find_exact(
         self, scope: Scope, needle: str, selection: Selection = EVERYTHING, *, limit: int = 100
     ) -> tuple[IndexedChunk, ...]:
-        """The live ones of those chunks, in a stable order."""
-        ids = self.find_exact_ids(scope, needle, selection, limit=limit)
-        chunks = self._catalog.get_chunks(scope, ids)
-        return tuple(chunks[id_] for id_ in ids if id_ in chunks)
+        """As `CorpusView.find_exact`."""
+        with self.pinned() as view:
+            return view.find_exact(scope, needle, selection, limit=limit)
 
     def count(self, scope: Scope, selection: Selection = EVERYTHING) -> int:
         """Number of chunks in the selection."""
-        self._check(scope, selection.filter)
-        return self._index.count(scope, IndexQuery(collections=selection.collections, filter=selection.filter))
+        with self.pinned() as view:
+            return view.count(scope, selection)
 
     def get_document(self, scope: Scope, document: DocumentId, collection: str | None = None) -> Document:
         """Raises: NotFound; Conflict if several collections hold that id and none was named."""
@@ -114,7 +131,7 @@ class Corpus:
         return self._catalog.count_documents(scope)
 
     def get_chunks(self, scope: Scope, ids: Collection[ChunkId]) -> dict[ChunkId, IndexedChunk]:
-        """Those of the chunks that are live within the scope."""
+        """Those of the chunks that are live within the scope; ids and view must be of one generation."""
         return self._catalog.get_chunks(scope, ids)
 
     def delete_document(self, scope: Scope, document: DocumentId, collection: str | None = None) -> None:
@@ -125,7 +142,7 @@ class Corpus:
         """Each dependency by name: `ok`, or what is wrong with it."""
         pings: dict[str, Callable[[], None]] = {
             "database": partial(ping_database, self.database),
-            "index": self._index.ping,
+            "index": self._ping_index,
         }
         states = {}
         for name, ping in pings.items():
@@ -136,17 +153,65 @@ class Corpus:
                 states[name] = error.detail
         return states
 
-    def _check(self, scope: Scope, filter_: Filter | None) -> None:
-        if filter_ is not None:
-            check(filter_, self._catalog.metadata_keys(scope))
+    def _ping_index(self) -> None:
+        with self.pinned() as view:
+            view.ping()
+
+    def close(self) -> None:
+        self._pins.close()
+
+    # Generations: see `rebuilding`, which builds and switches
+
+    def candidate(self) -> Generation:
+        """What the settings ask for; it may be the active one, or not be there yet. Loads the embedder."""
+        return self._chooser.candidate()
+
+    @contextmanager
+    def opened(self, generation: Generation) -> Iterator[CorpusView]:
+        """Any stored generation, open until the context ends. Raises: ConfigurationError, BackendUnavailable."""
+        view, close = self._open(generation, self._chooser.embedder_of(generation))
+        try:
+            yield view
+        finally:
+            close()
+
+    def refresh(self) -> None:
+        """Serve what is active in the catalogue by now. Raises: ConfigurationError, BackendUnavailable."""
+        with self._refreshing:
+            active = self.generations.active()
+            if active is None or active.name == self.index_version:
+                return
+            view, close = self._open(active, self._chooser.embedder_of(active))
+            view.embedder.embed_query(active.name)  # loads the model before anyone waits for it
+            before = self.index_version
+            self._pins.replace(view, close)
+            wanted = self.wanted
+            if wanted is not None and wanted.generation.parts == active.parts:
+                self.wanted = None
+            log.info("generation_switched", before=before, active=active.name, embedder=active.embedder)
+
+    def drop_index(self, generation: str) -> None:
+        """Remove the index of a generation that is dropped. Raises: BackendUnavailable, ConfigurationError."""
+        self._parts.indexes.drop(generation)
+
+    def _open(self, generation: Generation, embedder: EmbedderSettings) -> tuple[CorpusView, Callable[[], None]]:
+        """A view, and what gives back its embedder; its index stays open, since deletions must reach it."""
+        pool = self._parts.pool
+        index = self._parts.indexes.of(generation.name)
+        if index is None:
+            raise ConfigurationError(f"there is no generation {generation.name}")
+        opened = pool.acquire(embedder, name=generation.embedder, dimension=generation.dimension)
+        chunking = chunking_of(generation, self._parts.settings.chunking)
+        return CorpusView(generation, chunking, opened, index, self._stores), partial(pool.release, embedder)
 
 
 @contextmanager
 def open_corpus(settings: Settings) -> Iterator[Corpus]:
     """The corpus of these settings, swept of what a killed process left.
 
-    The embedder's weights are verified now and loaded at first use.
-    Raises: CorpusInUse, ConfigurationError (a model that does not fit the index among them), BackendUnavailable.
+    Served is what is stored, also where the settings name another model: `Corpus.wanted` tells. The embedder's weights
+    are verified now and loaded at first use.
+    Raises: CorpusInUse, ConfigurationError (a model that can't be opened any more among them), BackendUnavailable.
     """
     embedded = settings.index.engine is EngineKind.EDGE
     with ExitStack() as stack:
@@ -155,42 +220,36 @@ def open_corpus(settings: Settings) -> Iterator[Corpus]:
         database = open_database(settings)
         stack.callback(database.dispose)
         migrate_corpus(database)
-        sparse = SparseEncoder()
-        plan = plan_embedder(settings.embedder, settings.models_dir or settings.data_dir / MODELS_FOLDER)
-        generation, embedder = _generation(Catalog(database), plan, sparse)
-        stack.callback(embedder.close)
-        index = stack.enter_context(
-            closing(
-                open_engine(
-                    settings.index,
-                    data_dir=settings.data_dir,
-                    generation=generation.name,
-                    dimension=generation.dimension,
-                )
-            )
-        )
-        corpus = Corpus(CorpusParts(database, index, embedder, sparse, generation))
+        store = GenerationStore(database)
+        indexes = stack.enter_context(closing(Indexes(settings.index, settings.data_dir, store.dimension)))
+        pool = EmbedderPool(settings.models_dir or settings.data_dir / MODELS_FOLDER)
+        corpus = Corpus(CorpusParts(database, SparseEncoder(), pool, indexes, store, settings))
+        stack.callback(corpus.close)
         # Other workers of a server deployment may be at work: only what is long abandoned is swept there.
         corpus.writer.sweep(staged_before=datetime.now(UTC) - (timedelta(0) if embedded else _ABANDONED_AFTER))
+        if not embedded:
+            stack.enter_context(_refreshed(corpus))
         yield corpus
 
 
-def _generation(catalog: Catalog, plan: EmbedderPlan, sparse: SparseEncoder) -> tuple[Generation, Embedder]:
-    """The corpus's vector space, made if it is new, and the embedder for it, loaded only if that must be checked."""
-    stored = catalog.generation()
-    if stored is None:
-        embedder = plan.load()
-        name = generation_name(embedder.name, embedder.dimension, sparse.version)
-        stored = Generation(name, embedder.name, embedder.dimension, sparse.version, plan.fingerprint)
-        catalog.record_generation(stored)
-        return stored, embedder
-    if stored.lexical != sparse.version:
-        raise ConfigurationError(
-            f"the index was made with the lexical encoding {stored.lexical}, this program uses {sparse.version}: "
-            "ingest anew with another PLUMBLINE_DATA_DIR or index prefix"
-        )
-    if stored.fingerprint == plan.fingerprint:
-        return stored, DeferredEmbedder(plan.load, name=stored.embedder, dimension=stored.dimension)
-    embedder = plan.load()
-    require_same_space(embedder, name=stored.embedder, dimension=stored.dimension)
-    return stored, embedder
+@contextmanager
+def _refreshed(corpus: Corpus) -> Iterator[None]:
+    """Notices switches that other processes make: in embedded mode there is no other process."""
+    stopping = threading.Event()
+
+    def watch() -> None:
+        while not stopping.wait(_NOTICE_S):
+            try:
+                corpus.refresh()
+            except PlumblineError as error:
+                log.warning("generation_not_switched", code=error.code, detail=error.detail)
+            except SQLAlchemyError as error:
+                log.warning("generation_not_switched", code=BackendUnavailable.code, detail=str(error))
+
+    watcher = threading.Thread(target=watch, name="generations")
+    watcher.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        watcher.join()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, event, func, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
@@ -72,10 +72,18 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def insert_if_absent(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
-    """Insert a row unless its primary or unique key is there already."""
+def insert_if_absent(connection: Connection, table: Table, *rows: Mapping[str, object]) -> None:
+    """Insert each row unless its primary or unique key is there already."""
     dialect_insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(dialect_insert(table).values(row).on_conflict_do_nothing())
+    connection.execute(dialect_insert(table).on_conflict_do_nothing(), [dict(row) for row in rows])
+
+
+def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
+    """The column for a condition on rows that other conditions find: no index over it is used.
+
+    SQLite keeps no statistics, and would go through all of a tenant's rows rather than look up fifty keys.
+    """
+    return func.coalesce(column, "")
 
 
 def migrate(engine: Engine, scripts: Path, *, version_table: str) -> None:

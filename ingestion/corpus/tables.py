@@ -56,7 +56,7 @@ generations = Table(
     Column("lexical", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
-    # One is `active`: the one that is searched. Others are `building`, or `standby`: built, and ready to go back to.
+    # As `versions.GenerationState`; exactly one is active.
     Column("state", String(16), nullable=False, server_default="active"),
     Column("chunker", Text, nullable=False, server_default=""),
     # What it takes to open the generation again when the settings name another one; without secrets.
@@ -111,6 +111,7 @@ versions = Table(
     Column("elements", JSON),
     Column("staged_at", UtcDateTime, nullable=False),
     Index("ix_versions_state", "state"),
+    Index("ix_versions_generation", "generation", "state", "document_key", "version"),
 )
 
 chunks = Table(

@@ -28,6 +28,7 @@ from ingestion.corpus.records import (
 )
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseEncoder
+from ingestion.corpus.sweeping import Sweeper
 
 _LOOKUP = 500
 
@@ -42,18 +43,21 @@ class EmbeddedChunk:
 
 
 class CorpusWriter:
-    """Used by the pipeline, and for deletions. Safe from several threads."""
+    """Writes into one generation, and removes from all. Safe from several threads."""
 
-    def __init__(self, catalog: Catalog, index: IndexEngine, sparse: SparseEncoder, generation: str) -> None:
+    def __init__(
+        self, catalog: Catalog, index: IndexEngine, sparse: SparseEncoder, sweeper: Sweeper, generation: str
+    ) -> None:
         self.catalog = catalog
         self._index = index
         self._sparse = sparse
         self._generation = generation
+        self._sweeper = sweeper
 
     def stage(
         self, scope: Scope, draft: DocumentDraft, document: ParsedDocument, outline: Sequence[OutlineEntry]
     ) -> None:
-        """Announce a version; nothing of it is served yet."""
+        """Announce a version; nothing of it is served yet. Raises: Overtaken."""
         self.catalog.stage(scope, draft, document, outline, self._generation)
 
     def known_vectors(self, scope: Scope, keys: Sequence[str]) -> dict[str, NDArray[np.float32]]:
@@ -66,26 +70,36 @@ class CorpusWriter:
         return {key: vectors[id_] for key, id_ in chunks.items() if id_ in vectors}
 
     def add_chunks(self, scope: Scope, draft: DocumentDraft, chunks: Sequence[EmbeddedChunk]) -> None:
-        """Store some chunks of a staged version."""
+        """Store some chunks of a staged version. Raises: Overtaken if it was retired meanwhile."""
         self.catalog.add_chunks(scope, draft, [(chunk.chunk, chunk.embedding_key) for chunk in chunks])
         self._index.upsert(scope, [self._point(draft, chunk.chunk, chunk.dense) for chunk in chunks])
 
     def publish(self, scope: Scope, draft: DocumentDraft, *, chunk_count: int) -> PublishOutcome:
-        """Make a staged version the one that readers see, and remove the one before it."""
-        outcome = self.catalog.publish(scope, draft, chunk_count=chunk_count)
-        self._sweep_document(scope, draft.key)
+        """Make a staged version the one that readers see, and remove the one before it.
+
+        Raises: Overtaken if another generation is the active one by now, or the version was retired meanwhile.
+        """
+        outcome = self.catalog.publish(scope, draft, chunk_count=chunk_count, generation=self._generation)
+        self._sweeper.sweep_document(scope, draft.key)
         return outcome
+
+    def admit(self, scope: Scope, draft: DocumentDraft, *, chunk_count: int) -> bool:
+        """Make a staged version part of a generation that is being built; False if the document has changed since."""
+        admitted = self.catalog.admit(scope, draft, chunk_count=chunk_count)
+        if not admitted:
+            self._sweeper.sweep_document(scope, draft.key)
+        return admitted
 
     def delete(self, scope: Scope, key: DocumentKey) -> None:
         """Remove a document and what was attached to it. When this returns no reader can find them."""
         for removed in self.catalog.remove_document(scope, key):
-            self._sweep_document(scope, removed)
+            self._sweeper.sweep_document(scope, removed)
 
     def delete_all(self, scope: Scope, keys: Sequence[DocumentKey]) -> list[DocumentKey]:
         """Remove documents and what was attached to them, for readers all at once; returns those that there were."""
         removed = self.catalog.remove_documents(scope, keys)
         for key in removed:
-            self._sweep_document(scope, key)
+            self._sweeper.sweep_document(scope, key)
         return removed
 
     def delete_attachments(self, scope: Scope, key: DocumentKey, *, keep: Collection[DocumentId]) -> None:
@@ -96,11 +110,7 @@ class CorpusWriter:
 
     def sweep(self, *, staged_before: datetime) -> int:
         """Remove what dead processes left: retired versions, and those staged before that time. Returns how many."""
-        leftovers = self.catalog.unfinished(staged_before=staged_before)
-        for ref in leftovers:
-            self._index.delete_version(Scope(ref.tenant), ref.key, ref.version)
-            self.catalog.forget_version(ref)
-        return len(leftovers)
+        return self._sweeper.sweep(staged_before=staged_before)
 
     def points(self, scope: Scope) -> Iterator[tuple[ChunkId, DocumentKey, VersionId]]:
         """Everything that the index holds within the scope, in id order: for reconciliation, not for requests."""
@@ -109,11 +119,6 @@ class CorpusWriter:
     def flush(self) -> None:
         """Make the index durable; may stall readers for some tenths of a second."""
         self._index.flush()
-
-    def _sweep_document(self, scope: Scope, key: DocumentKey) -> None:
-        for ref in self.catalog.retired(scope, key):
-            self._index.delete_version(scope, ref.key, ref.version)
-            self.catalog.forget_version(ref)
 
     def _point(self, draft: DocumentDraft, chunk: Chunk, dense: NDArray[np.float32]) -> IndexPoint:
         return IndexPoint(

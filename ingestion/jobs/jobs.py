@@ -31,13 +31,19 @@ class Jobs:
     """Submit jobs and watch them. Safe from several threads."""
 
     def __init__(
-        self, store: JobStore, sources: SourceStore, catalog: Catalog, enqueue: Enqueue, chunker_version: str
+        self,
+        store: JobStore,
+        sources: SourceStore,
+        catalog: Catalog,
+        enqueue: Enqueue,
+        generation: Callable[[], str],
     ) -> None:
+        """`generation` names the one that documents go to now."""
         self._store = store
         self._sources = sources
         self._catalog = catalog
         self._enqueue = enqueue
-        self._chunker_version = chunker_version
+        self._generation = generation
 
     def submit(self, scope: Scope, sources: Sequence[DocumentSource]) -> Job:
         """A queued job for these documents. When this returns, it will be done even if the process dies."""
@@ -95,7 +101,8 @@ class Jobs:
 
     def _unchanged(self, scope: Scope, sources: Sequence[DocumentSource]) -> set[int]:
         now = datetime.now(UTC)
-        drafts = [draft_of(scope, source, now, self._chunker_version) for source in sources]
+        generation = self._generation()
+        drafts = [draft_of(scope, source, now, generation) for source in sources]
         live = self._catalog.live_versions(scope, {draft.key for draft in drafts})
         twice = Counter(draft.key for draft in drafts)
         return {

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 
-from ingestion.chunking import chunker_for
 from ingestion.corpus.corpus import Corpus
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.job_store import JobId, JobKind, JobStore
@@ -38,7 +37,7 @@ def open_jobs(settings: Settings, corpus: Corpus) -> Iterator[Jobs]:
             yield jobs
     else:
         with open_client(settings) as enqueue:
-            yield _jobs(settings, corpus, enqueue)
+            yield _jobs(corpus, enqueue)
 
 
 @contextmanager
@@ -54,7 +53,7 @@ def _working(settings: Settings, corpus: Corpus) -> Iterator[Jobs]:
     stopping = threading.Event()
     with ExitStack() as stack:
         parser = stack.enter_context(DocumentParser(settings.parsing))
-        pipeline = Pipeline(corpus, parser, chunker_for(settings.chunking, corpus.embedder))
+        pipeline = Pipeline(corpus, parser)
         lanes = Lanes(time.monotonic)
         runner = JobRunner(
             store,
@@ -68,7 +67,7 @@ def _working(settings: Settings, corpus: Corpus) -> Iterator[Jobs]:
             return runner.run(job, tenant, time.monotonic)
 
         queue = stack.enter_context(open_worker(settings, store, run, stopping))
-        jobs = _jobs(settings, corpus, queue.enqueue)
+        jobs = _jobs(corpus, queue.enqueue)
         scheduler = Scheduler(sources, _duties(settings, store, jobs, queue))
         stack.enter_context(scheduling(scheduler, utc_now, quiet_s=settings.sources.watch_debounce_s))
         yield jobs
@@ -94,11 +93,11 @@ def _duties(settings: Settings, store: JobStore, jobs: Jobs, queue: Queue) -> Du
     return Duties(sync=jobs.sync, is_under_way=is_under_way, mend=queue.repair, prune=prune)
 
 
-def _jobs(settings: Settings, corpus: Corpus, enqueue: Enqueue) -> Jobs:
+def _jobs(corpus: Corpus, enqueue: Enqueue) -> Jobs:
     return Jobs(
         JobStore(corpus.database),
         SourceStore(corpus.database),
         corpus.writer.catalog,
         enqueue,
-        chunker_for(settings.chunking, corpus.embedder).version,
+        lambda: corpus.index_version,
     )

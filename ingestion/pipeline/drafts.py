@@ -20,14 +20,14 @@ from ingestion.corpus.records import (
     version_id,
 )
 from ingestion.corpus.scope import Scope
-from ingestion.corpus.versions import pipeline_version
+from ingestion.corpus.versions import version_in
 from ingestion.parsing import parser_version
 
 _DATE_KEYS = ("updated", "updated_at", "last_updated", "modified", "date")
 
 
-def draft_of(scope: Scope, source: DocumentSource, submitted_at: datetime, chunker_version: str) -> DocumentDraft:
-    """What the document will be called and which version it will have, known before it is parsed."""
+def draft_of(scope: Scope, source: DocumentSource, submitted_at: datetime, generation: str) -> DocumentDraft:
+    """What the document will be called and which version it will have in that generation, known before it is parsed."""
     sha256 = hashlib.sha256(source.data).hexdigest()
     attributes = {
         "uri": source.uri,
@@ -50,7 +50,7 @@ def draft_of(scope: Scope, source: DocumentSource, submitted_at: datetime, chunk
         metadata=source.metadata,
         media_type=source.media_type or "application/octet-stream",
         content_sha256=sha256,
-        version=version_id(sha256, attributes, pipeline_version(parser_version, chunker_version)),
+        version=version_in(generation, version_id(sha256, attributes, parser_version)),
         size_bytes=len(source.data),
         submitted_at=submitted_at,
         updated_at=source.modified_at or submitted_at,

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ingestion.chunking import Chunker, outline
+from ingestion.chunking import Chunker, chunker_for, outline
 from ingestion.corpus.catalog import PublishOutcome
-from ingestion.corpus.corpus import Corpus
+from ingestion.corpus.corpus import Corpus, CorpusView
 from ingestion.corpus.records import DocumentDraft, DocumentId, DocumentKey, DocumentSource, VersionId
 from ingestion.corpus.scope import Scope
-from ingestion.errors import DocumentRejected, RejectionCode
+from ingestion.errors import DocumentRejected, Overtaken, RejectionCode
 from ingestion.parsing import DocumentParser
 from ingestion.pipeline.ahead import read_ahead
 from ingestion.pipeline.batches import Batch, Parsed, embedding_keys
@@ -63,12 +63,14 @@ class Run:
 
 
 class Pipeline:
-    """Ingests documents into one corpus. One run at a time per pipeline."""
+    """Ingests documents into one corpus, each run into the generation that is active when it begins.
 
-    def __init__(self, corpus: Corpus, parser: DocumentParser, chunker: Chunker) -> None:
+    Keeps nothing between runs: several at a time are fine.
+    """
+
+    def __init__(self, corpus: Corpus, parser: DocumentParser) -> None:
         self._corpus = corpus
         self._parser = parser
-        self._chunker = chunker
 
     def ingest(
         self,
@@ -82,27 +84,37 @@ class Pipeline:
 
         `wait_turn` is called before each batch is embedded, and may block while more urgent work is done.
         A document that can't be read is an outcome, not an error. Raises: BackendUnavailable if a store or an
-        embedding endpoint fails: the documents without an outcome yet are as they were before.
+        embedding endpoint fails, Overtaken if another generation became the active one or another run was faster:
+        the documents without an outcome yet are as they were before, and may be ingested again.
         """
         run = Run(iter(()))
-        pass_ = _Pass(
-            self._corpus,
-            self._parser,
-            self._chunker,
-            scope,
-            submitted_at or datetime.now(UTC),
-            wait_turn,
-            run,
-        )
-        run.outcomes = pass_.outcomes(sources)
+        run.outcomes = self._outcomes(scope, sources, submitted_at or datetime.now(UTC), wait_turn, run)
         return run
+
+    def _outcomes(
+        self,
+        scope: Scope,
+        sources: Iterable[DocumentSource],
+        submitted_at: datetime,
+        wait_turn: Callable[[], None],
+        run: Run,
+    ) -> Iterator[Outcome]:
+        try:
+            with self._corpus.pinned() as view:
+                chunker = chunker_for(view.chunking, view.embedder)
+                pass_ = _Pass(view, self._parser, chunker, scope, submitted_at, wait_turn, run)
+                yield from pass_.outcomes(sources)
+        except Overtaken:
+            # The next try is not to wait until this process notices by itself.
+            self._corpus.refresh()
+            raise
 
 
 @dataclass(slots=True)
 class _Pass:
     """The state of one run."""
 
-    corpus: Corpus
+    corpus: CorpusView
     parser: DocumentParser
     chunker: Chunker
     scope: Scope
@@ -142,7 +154,7 @@ class _Pass:
         self, position: int, source: DocumentSource, attached_to: DocumentId | None
     ) -> Iterator[Outcome | Parsed]:
         catalog = self.corpus.writer.catalog
-        draft = draft_of(self.scope, source, self.submitted_at, self.chunker.version)
+        draft = draft_of(self.scope, source, self.submitted_at, self.corpus.index_version)
         known = self.underway.get(draft.key) or catalog.live_versions(self.scope, [draft.key]).get(draft.key)
         if known == draft.version:
             yield Outcome(position, source.id, source.uri, OutcomeStatus.UNCHANGED, attached_to=attached_to)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
-from ingestion.chunking import chunker_for
 from ingestion.corpus.corpus import Corpus
 from ingestion.corpus.records import DocumentId, VersionId
 from ingestion.corpus.scope import Scope
@@ -106,8 +105,7 @@ class Comparison:
         with self._store.exclusively(scope, id_):
             source = self._store.get(scope, id_)
             turn = self._store.begin(scope, id_, syncs=False)
-            chunker_version = chunker_for(self._settings.chunking, self._corpus.embedder).version
-            filing = Filing(scope, source.definition, chunker_version)
+            filing = Filing(scope, source.definition, self._corpus.index_version)
             book = ItemBook(self._store, filing, turn.scan)
             documents = SourceDocuments(self._corpus.database, filing)
             findings = _Findings()

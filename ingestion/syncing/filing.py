@@ -16,7 +16,6 @@ from ingestion.corpus.records import (
     document_key,
 )
 from ingestion.corpus.scope import Scope
-from ingestion.corpus.versions import pipeline_version
 from ingestion.parsing import parser_version
 from ingestion.pipeline import draft_of
 from ingestion.sources.definitions import SourceDefinition
@@ -29,11 +28,11 @@ _SEPARATOR = "|"
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """The documents of one source. `chunker_version` is that of the chunker which cuts them."""
+    """The documents of one source. `generation` names the one that is active."""
 
     scope: Scope
     definition: SourceDefinition
-    chunker_version: str
+    generation: str
 
     def document_id(self, key: str) -> DocumentId:
         """Id of an item: the same source and key give the same one."""
@@ -60,8 +59,8 @@ class Filing:
         )
 
     def draft(self, document: DocumentSource) -> DocumentDraft:
-        """What the document's version is, known without parsing it."""
-        return draft_of(self.scope, document, datetime.now(UTC), self.chunker_version)
+        """What the document's version is in that generation, known without parsing it."""
+        return draft_of(self.scope, document, datetime.now(UTC), self.generation)
 
     def mark(self) -> str:
         """12 hex digits that change if documents must be filed anew though their content did not change."""
@@ -74,7 +73,7 @@ class Filing:
         return self._digest(self.definition.model_dump(mode="json", exclude={"interval_s"}))
 
     def _digest(self, definition: dict[str, object]) -> str:
-        facts = json.dumps([definition, pipeline_version(parser_version, self.chunker_version)], sort_keys=True)
+        facts = json.dumps([definition, parser_version], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 

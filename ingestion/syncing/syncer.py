@@ -15,7 +15,6 @@ from types import TracebackType
 import structlog
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from ingestion.chunking import chunker_for
 from ingestion.corpus.corpus import Corpus
 from ingestion.corpus.records import DocumentId
 from ingestion.corpus.scope import Scope
@@ -68,8 +67,7 @@ class Syncer:
             source = self._store.get(scope, id_)
             with _Recorded(self._store, scope, id_), _database_errors_named(), ExitStack() as stack:
                 turn = self._store.begin(scope, id_)
-                chunker_version = chunker_for(self._settings.chunking, self._corpus.embedder).version
-                filing = Filing(scope, source.definition, chunker_version)
+                filing = Filing(scope, source.definition, self._corpus.index_version)
                 book = ItemBook(self._store, filing, turn.scan)
                 origin = stack.enter_context(self._open_origin(scope, source.definition, self._settings))
                 run = _Run(self._corpus, self._pipeline, self._settings, book, oversight or Oversight())

@@ -30,6 +30,7 @@ STATUSES: Final[Mapping[str, tuple[int, str]]] = {
     "not_found": (404, "Not found"),
     "method_not_allowed": (405, "The method is not allowed here"),
     "conflict": (409, "The request contradicts what is stored"),
+    "overtaken": (409, "Something changed while this was being done"),
     "idempotency_key_reused": (409, "The Idempotency-Key belongs to another request"),
     "request_in_progress": (409, "The first request is still running"),
     "request_too_large": (413, "The request is too large"),

@@ -102,7 +102,7 @@ async def _search(loaded: ServiceSettings, scope: Scope, query: SearchQuery) -> 
 
     async with open_reading(loaded) as reading:
         result = await asyncio.to_thread(reading.searcher.search, scope, query)
-        found = SearchResponse.of(result, query_id=str(uuid.uuid4()), index_version=reading.corpus.index_version)
+        found = SearchResponse.of(result, query_id=str(uuid.uuid4()), index_version=result.index_version)
         return found.model_dump(mode="json")
 
 

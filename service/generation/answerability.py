@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.corpus.embedding import Embedder
+from ingestion.corpus.pinning import steady
 from service.generation.asking import Asked
 from service.generation.candidates import Candidate
 from service.generation.facts import FactKind
@@ -67,8 +68,9 @@ class Meaning:
 
     def cosines(self, questions: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
         """`(questions, texts)` cosines. Blocking. Raises what the embedder raises."""
-        asked = np.stack([self._embedder.embed_query(question) for question in questions])
-        return np.asarray(asked @ self._embedder.embed_documents(texts).T, dtype=np.float32)
+        with steady(self._embedder) as embedder:
+            asked = np.stack([embedder.embed_query(question) for question in questions])
+            return np.asarray(asked @ embedder.embed_documents(texts).T, dtype=np.float32)
 
 
 def text_of(candidate: Candidate, passage: Passage) -> str:

@@ -60,10 +60,14 @@ class Relevance:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Passages best first; `total` counts all that matched, `timings_ms` the stages."""
+    """Passages best first; `total` counts all that matched, `timings_ms` the stages.
+
+    `index_version` names the generation of the corpus that was searched.
+    """
 
     passages: tuple[Passage, ...]
     relevance: Relevance
     total: int
     facets: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    index_version: str = ""

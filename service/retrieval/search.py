@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from ingestion.corpus.corpus import Corpus
+from ingestion.corpus.corpus import Corpus, CorpusView
 from ingestion.corpus.index.engine import IndexQuery
 from ingestion.corpus.records import ChunkId, DocumentKey, IndexedChunk, Span
 from ingestion.corpus.scope import Scope
@@ -67,9 +67,22 @@ class Searcher:
         EXACT_HITS, and in the other modes the number of candidates that the legs returned.
         Raises: InvalidRequest for a bad filter, BackendUnavailable.
         """
+        with self._corpus.pinned() as view:
+            return _Search(view, self._settings, self._thresholds).run(scope, query)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One search: everything in it is of one generation of the corpus."""
+
+    corpus: CorpusView
+    settings: RetrievalSettings
+    thresholds: Thresholds
+
+    def run(self, scope: Scope, query: SearchQuery) -> SearchResult:
         started = perf_counter()
         semantic = query.mode in (SearchMode.HYBRID, SearchMode.SEMANTIC)
-        dense = self._corpus.embedder.embed_query(query.text) if semantic else None
+        dense = self.corpus.embedder.embed_query(query.text) if semantic else None
         embedded = perf_counter()
         candidates = self._find(scope, query, dense)
         found = self._read(scope, query, candidates)
@@ -83,16 +96,16 @@ class Searcher:
             "total": (done - started) * 1e3,
         }
         total = len(found) if query.group_by_document else len(candidates.ranking)
-        return SearchResult(passages, relevance, total, timings_ms=timings)
+        return SearchResult(passages, relevance, total, timings_ms=timings, index_version=self.corpus.index_version)
 
     def _find(self, scope: Scope, query: SearchQuery, dense: NDArray[np.float32] | None) -> Candidates:
         if query.mode is SearchMode.EXACT:
             return self._find_exact(scope, query)
-        sparse = None if query.mode is SearchMode.SEMANTIC else self._corpus.sparse.encode_query(query.text)
+        sparse = None if query.mode is SearchMode.SEMANTIC else self.corpus.sparse.encode_query(query.text)
         by_meaning, by_words = self._legs(scope, query, dense, sparse)
         if query.mode is not SearchMode.HYBRID:
             return Candidates(fusion.in_order(by_meaning or by_words), by_meaning, by_words)
-        ranking = fusion.fuse(by_meaning, by_words, self._settings.dense_weight)
+        ranking = fusion.fuse(by_meaning, by_words, self.settings.dense_weight)
         needles = find_needles(query.text)
         if not needles:
             return Candidates(ranking, by_meaning, by_words)
@@ -107,12 +120,12 @@ class Searcher:
         # A page further down, or one of documents, needs more candidates to be filled.
         wanted = (query.offset + query.limit) * (_CHUNKS_PER_DOCUMENT if query.group_by_document else 1)
         selection = query.selection
-        legs = self._corpus.search(
+        legs = self.corpus.search(
             scope,
             IndexQuery(
                 dense,
                 sparse,
-                limit=max(self._settings.candidates, wanted),
+                limit=max(self.settings.candidates, wanted),
                 collections=selection.collections,
                 filter=selection.filter,
             ),
@@ -121,13 +134,13 @@ class Searcher:
 
     def _holders(self, scope: Scope, needle: str, query: SearchQuery) -> list[ChunkId]:
         """Chunks that hold the needle; an identifier must stand alone, `GH-502` is not `GH-5021`."""
-        hits = self._corpus.find_exact(scope, needle, query.selection, limit=NEEDLE_HITS)
+        hits = self.corpus.find_exact(scope, needle, query.selection, limit=NEEDLE_HITS)
         return [hit.id for hit in hits if stands_alone(needle, hit.chunk.text)]
 
     def _find_exact(self, scope: Scope, query: SearchQuery) -> Candidates:
         """Every chunk with the string, those first that the keyword leg ranks highest."""
-        ids = self._corpus.find_exact_ids(scope, query.text, query.selection, limit=EXACT_HITS)
-        _, by_words = self._legs(scope, query, None, self._corpus.sparse.encode_query(query.text))
+        ids = self.corpus.find_exact_ids(scope, query.text, query.selection, limit=EXACT_HITS)
+        _, by_words = self._legs(scope, query, None, self.corpus.sparse.encode_query(query.text))
         exact = frozenset(ids)
         scores = {id_: by_words.get(id_, 0.0) for id_ in exact}
         known = {id_: score for id_, score in by_words.items() if id_ in exact}
@@ -138,7 +151,7 @@ class Searcher:
         ids = [id_ for id_, _ in candidates.ranking]
         if query.group_by_document:
             ids = ids[:_MAX_GROUPED]
-            chunks = self._corpus.get_chunks(scope, ids)
+            chunks = self.corpus.get_chunks(scope, ids)
             best: dict[DocumentKey, IndexedChunk] = {}
             for id_ in ids:
                 if id_ in chunks:
@@ -148,7 +161,7 @@ class Searcher:
         needed, position = max(query.offset + query.limit, POOL), 0
         while len(found) < needed and position < len(ids):
             batch = ids[position : position + needed - len(found)]
-            chunks = self._corpus.get_chunks(scope, batch)
+            chunks = self.corpus.get_chunks(scope, batch)
             found += [chunks[id_] for id_ in batch if id_ in chunks]
             position += len(batch)
         return found
@@ -158,7 +171,7 @@ class Searcher:
     ) -> tuple[tuple[Passage, ...], Relevance]:
         """The page of passages with their scores and highlights, and the relevance of the whole result."""
         found = found[: max(query.offset + query.limit, POOL)]
-        terms = QueryTerms(query.text, self._corpus.sparse)
+        terms = QueryTerms(query.text, self.corpus.sparse)
         whole = query.text.strip().casefold()
         literal = candidates.exact if any(needle.strip().casefold() == whole for needle in candidates.needles) else ()
         evidence = [
@@ -172,11 +185,11 @@ class Searcher:
             for passage in found
         ]
         weights = weigh_terms(terms.terms, evidence[:POOL])
-        calibration = calibration_for(self._corpus.embedder.name, dense=bool(candidates.dense))
+        calibration = calibration_for(self.corpus.embedder.name, dense=bool(candidates.dense))
         scores = never_rising(score_passages(evidence, weights, calibration.passage))
         ranked = [(passage.document.key, score) for passage, score in zip(found, scores, strict=True)]
         observed = observe(evidence[:POOL], weights)
-        relevance = judge(observed, ranked, calibration.query, self._thresholds)
+        relevance = judge(observed, ranked, calibration.query, self.thresholds)
         page = slice(query.offset, query.offset + query.limit)
         passages = tuple(
             Passage(

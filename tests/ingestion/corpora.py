@@ -9,7 +9,6 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from ingestion.chunking import chunker_for
 from ingestion.corpus import tables
 from ingestion.corpus.corpus import Corpus, open_corpus
 from ingestion.corpus.records import DocumentId, DocumentSource
@@ -40,7 +39,7 @@ def settings_for(data_dir: Path, models_dir: Path) -> Settings:
 @contextmanager
 def open_bench(settings: Settings) -> Iterator[Bench]:
     with open_corpus(settings) as corpus, DocumentParser(settings.parsing) as parser:
-        yield Bench(corpus, Pipeline(corpus, parser, chunker_for(settings.chunking, corpus.embedder)))
+        yield Bench(corpus, Pipeline(corpus, parser))
 
 
 def markdown(name: str, text: str, **attributes: object) -> DocumentSource:

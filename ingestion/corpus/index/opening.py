@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import assert_never
 
@@ -32,11 +33,37 @@ def open_engine(settings: IndexSettings, *, data_dir: Path, generation: str, dim
         case EngineKind.EDGE:
             from ingestion.corpus.index.edge import EdgeIndex
 
-            folder = data_dir / "index" / name
-            return EdgeIndex(folder, dimension=dimension, write_batch=settings.write_batch)
+            return EdgeIndex(_folder(data_dir, name), dimension=dimension, write_batch=settings.write_batch)
         case EngineKind.SERVER:
             from ingestion.corpus.index.server import ServerIndex
 
             return ServerIndex(settings, name=name, dimension=dimension)
         case _:
             assert_never(settings.engine)
+
+
+def drop_index(settings: IndexSettings, *, data_dir: Path, generation: str) -> None:
+    """Remove the index of a generation; nothing may have it open. One that is not there is fine.
+
+    Raises: BackendUnavailable, ConfigurationError as the server says it.
+    """
+    name = index_name(settings.prefix, generation)
+    match settings.engine:
+        case EngineKind.EDGE:
+            folder = _folder(data_dir, name)
+            if folder.exists():
+                # Out of its place in one step: half a folder is never taken for an index.
+                doomed = folder.with_name(f"{name}.old")
+                shutil.rmtree(doomed, ignore_errors=True)
+                folder.rename(doomed)
+                shutil.rmtree(doomed)
+        case EngineKind.SERVER:
+            from ingestion.corpus.index.server import drop_collection
+
+            drop_collection(settings, name)
+        case _:
+            assert_never(settings.engine)
+
+
+def _folder(data_dir: Path, name: str) -> Path:
+    return data_dir / "index" / name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -30,7 +31,7 @@ from ingestion.errors import BackendUnavailable, ConfigurationError, PlumblineEr
 from ingestion.settings import IndexSettings
 
 if TYPE_CHECKING:
-    from qdrant_client import models
+    from qdrant_client import QdrantClient, models
 
 _EVERYTHING = IndexQuery()
 # Measured at 100,000 vectors: the default finds 87 of 100 true neighbours, this 97.
@@ -45,23 +46,15 @@ class ServerIndex:
     def __init__(self, settings: IndexSettings, *, name: str, dimension: int) -> None:
         """Opens the collection, or creates it. Raises: DimensionMismatch, ConfigurationError, BackendUnavailable."""
         import grpc  # type: ignore[import-untyped]
-        from qdrant_client import QdrantClient, models
+        from qdrant_client import models
 
         self._m = models
         self._rpc_error = grpc.RpcError
         self._name = name
         self._dimension = dimension
         self._write_batch = settings.write_batch
-        host = urlsplit(settings.url).hostname
-        self._translated = _Translated(f"Qdrant at {host}:{settings.grpc_port}", grpc.RpcError)
-        self._client = QdrantClient(
-            url=settings.url,
-            grpc_port=settings.grpc_port,
-            prefer_grpc=True,
-            api_key=settings.api_key.get_secret_value() if settings.api_key else None,
-            timeout=math.ceil(settings.timeout_s),
-            check_compatibility=False,  # it would print a warning; _knows_substring looks at what matters here
-        )
+        self._translated = _translated(settings)
+        self._client = _client(settings)
         with self._translated:
             self._prepare()
             self._dialect = ServerDialect(substring=self._knows_substring())
@@ -224,6 +217,31 @@ class ServerDialect:
 
     def is_empty(self, path: str) -> Any:
         return self._m.IsEmptyCondition(is_empty=self._m.PayloadField(key=path))
+
+
+def drop_collection(settings: IndexSettings, name: str) -> None:
+    """Remove a collection; none of that name is fine. Raises: BackendUnavailable, ConfigurationError."""
+    with closing(_client(settings)) as client, _translated(settings):
+        client.delete_collection(name)
+
+
+def _client(settings: IndexSettings) -> QdrantClient:
+    from qdrant_client import QdrantClient
+
+    return QdrantClient(
+        url=settings.url,
+        grpc_port=settings.grpc_port,
+        prefer_grpc=True,
+        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+        timeout=math.ceil(settings.timeout_s),
+        check_compatibility=False,  # it would print a warning; _knows_substring looks at what matters here
+    )
+
+
+def _translated(settings: IndexSettings) -> _Translated:
+    import grpc
+
+    return _Translated(f"Qdrant at {urlsplit(settings.url).hostname}:{settings.grpc_port}", grpc.RpcError)
 
 
 class _Translated:

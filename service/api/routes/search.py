@@ -37,4 +37,4 @@ def _answer(runtime: Runtime, principal: Principal, query: SearchQuery) -> Respo
     result = runtime.searcher.search(principal.scope, query)
     runtime.metrics.observe_stages("search", result.timings_ms)
     runtime.metrics.count(RELEVANCE, "search", result.relevance.label)
-    return reply(SearchResponse.of(result, query_id=str(uuid.uuid4()), index_version=runtime.corpus.index_version))
+    return reply(SearchResponse.of(result, query_id=str(uuid.uuid4()), index_version=result.index_version))

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import SecretStr
 
-from ingestion.chunking import chunker_for
 from ingestion.corpus.corpus import Corpus, open_corpus
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import RejectionCode
@@ -205,7 +204,7 @@ def open_sync_bench(settings: Settings, endpoint: Endpoint, parser: DocumentPars
     """A bench without any source. The parser is lent, for starting one takes longer than most tests."""
     with open_corpus(settings) as corpus:
         clock = Clock()
-        pipeline = Pipeline(corpus, parser, chunker_for(settings.chunking, corpus.embedder))
+        pipeline = Pipeline(corpus, parser)
         store = SourceStore(corpus.database, clock)
         yield SyncBench(corpus, settings, clock, Place(), endpoint, pipeline, store)
 

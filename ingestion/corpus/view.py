@@ -1,0 +1,111 @@
+"""One generation, open: what a request or a run of the pipeline uses belongs together, whatever is switched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ingestion.corpus.catalog import Catalog
+from ingestion.corpus.catalog_reader import CatalogReader
+from ingestion.corpus.embedding import Embedder
+from ingestion.corpus.filters import Filter, check
+from ingestion.corpus.index.engine import IndexEngine, IndexQuery, Legs
+from ingestion.corpus.records import ChunkId, IndexedChunk
+from ingestion.corpus.scope import Scope
+from ingestion.corpus.sparse import SparseEncoder
+from ingestion.corpus.sweeping import Sweeper
+from ingestion.corpus.versions import Generation
+from ingestion.corpus.writer import CorpusWriter
+from ingestion.settings import ChunkingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which part of the scope to search: any collection if none is named."""
+
+    collections: tuple[str, ...] = ()
+    filter: Filter | None = None
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What all generations share."""
+
+    catalog: Catalog
+    reader: CatalogReader
+    sparse: SparseEncoder
+    sweeper: Sweeper
+
+
+class CorpusView:
+    """Reads of one generation within a scope, and the write side for it. Safe from several threads.
+
+    Documents come and go for every view at once: what was deleted or replaced is in none.
+    """
+
+    def __init__(
+        self,
+        generation: Generation,
+        chunking: ChunkingSettings,
+        embedder: Embedder,
+        index: IndexEngine,
+        stores: Stores,
+    ) -> None:
+        self.generation = generation
+        self.chunking = chunking
+        self.embedder = embedder
+        self.sparse = stores.sparse
+        self.writer = CorpusWriter(stores.catalog, index, stores.sparse, stores.sweeper, generation.name)
+        self._index = index
+        self._catalog = stores.reader
+
+    @property
+    def index_version(self) -> str:
+        """Name of the generation."""
+        return self.generation.name
+
+    def search(self, scope: Scope, query: IndexQuery) -> Legs:
+        """Ranked ids per leg. They may name chunks that are no longer live: `get_chunks` leaves those out.
+
+        Raises: InvalidRequest for a filter over metadata that no document has; BackendUnavailable.
+        """
+        self._check(scope, query.filter)
+        return self._index.search(scope, query)
+
+    def find_exact_ids(
+        self, scope: Scope, needle: str, selection: Selection = EVERYTHING, *, limit: int = 100
+    ) -> tuple[ChunkId, ...]:
+        """Chunks that contain `needle`, as SQL `LIKE '%needle%'` would find them, case-insensitively; as in `search`,
+        some may no longer be live.
+        """
+        self._check(scope, selection.filter)
+        query = IndexQuery(limit=limit, collections=selection.collections, filter=selection.filter)
+        return self._index.find_exact(scope, needle, query)
+
+    def find_exact(
+        self, scope: Scope, needle: str, selection: Selection = EVERYTHING, *, limit: int = 100
+    ) -> tuple[IndexedChunk, ...]:
+        """The live ones of those chunks, in a stable order."""
+        ids = self.find_exact_ids(scope, needle, selection, limit=limit)
+        chunks = self._catalog.get_chunks(scope, ids)
+        return tuple(chunks[id_] for id_ in ids if id_ in chunks)
+
+    def count(self, scope: Scope, selection: Selection = EVERYTHING) -> int:
+        """Number of chunks in the selection."""
+        self._check(scope, selection.filter)
+        return self._index.count(scope, IndexQuery(collections=selection.collections, filter=selection.filter))
+
+    def get_chunks(self, scope: Scope, ids: Collection[ChunkId]) -> dict[ChunkId, IndexedChunk]:
+        """Those of the chunks, which this view has found, that are live within the scope."""
+        return self._catalog.get_chunks(scope, ids)
+
+    def ping(self) -> None:
+        """Raises: BackendUnavailable if the index cannot answer now."""
+        self._index.ping()
+
+    def _check(self, scope: Scope, filter_: Filter | None) -> None:
+        if filter_ is not None:
+            check(filter_, self._catalog.metadata_keys(scope))
