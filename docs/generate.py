@@ -59,8 +59,7 @@ def settings() -> str:
 def metrics() -> str:
     """One row per metric."""
     rows = [
-        f"| `{metric.name}` | {'histogram' if metric.name.endswith('_seconds') else 'counter'}"
-        f" | {', '.join(f'`{label}`' for label in metric.labels)} | {metric.help}. |"
+        f"| `{metric.name}` | {metric.kind} | {', '.join(f'`{label}`' for label in metric.labels)} | {metric.help}. |"
         for metric in METRICS
     ]
     return "\n".join(["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |", *rows])

@@ -13,6 +13,7 @@ import structlog
 from ingestion.corpus.corpus import Corpus, Selection, open_corpus
 from ingestion.corpus.scope import Scope
 from ingestion.jobs import Jobs, open_jobs
+from ingestion.syncing import Sources, SourceStore
 from service.access.door import Door
 from service.access.keys import Keys
 from service.generation.answering import Answerer, Retrieve
@@ -43,6 +44,7 @@ class Runtime:
     settings: ServiceSettings
     corpus: Corpus
     jobs: Jobs
+    sources: Sources
     searcher: Searcher
     contexts: ContextBuilder
     answerer: Answerer
@@ -102,6 +104,7 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             settings=settings,
             corpus=corpus,
             jobs=jobs,
+            sources=Sources(corpus, SourceStore(corpus.database), settings),
             searcher=reading.searcher,
             contexts=reading.contexts,
             answerer=reading.answerer,

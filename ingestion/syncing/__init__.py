@@ -2,6 +2,7 @@
 
 from ingestion.source_store import Source, SourceError, SourceHealth, SourceStore
 from ingestion.syncing.facade import SourceNumbers, Sources
+from ingestion.syncing.opening import open_syncer
 from ingestion.syncing.records import (
     Difference,
     ItemRecord,
@@ -30,4 +31,5 @@ __all__ = [
     "SyncReport",
     "SyncStage",
     "Syncer",
+    "open_syncer",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from ingestion.cli import ingest
-from service.cli import asking, keys, serving
+from service.cli import asking, keys, serving, sources
 from service.cli.doctor import doctor
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command()(ingest)
 app.add_typer(serving.app)
 app.add_typer(asking.app)
+app.add_typer(sources.app)
 app.command()(doctor)
 app.add_typer(keys.app, name="keys")
 

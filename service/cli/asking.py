@@ -17,17 +17,12 @@ from rich.text import Text
 from ingestion.corpus.corpus import Selection
 from ingestion.corpus.scope import Scope, TenantId
 from service.cli.console import out, reported, settings
+from service.cli.options import ApiKey, AsJson, Tenant, Url
 from service.cli.remote import Remote
 from service.retrieval.query import MAX_LIMIT, SearchMode, SearchQuery
 from service.settings import ServiceSettings
 
-Url = Annotated[
-    str | None, typer.Option(envvar="PLUMBLINE_URL", help="Ask the service at this address, not the data folder.")
-]
-ApiKey = Annotated[str | None, typer.Option(envvar="PLUMBLINE_API_KEY", help="Key for that service.")]
-Tenant = Annotated[str, typer.Option(help="Tenant whose documents to look in (without --url).")]
 InCollections = Annotated[list[str] | None, typer.Option("--collection", help="Look in it only; may be repeated.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print what the HTTP API returns.")]
 
 app = typer.Typer()
 

@@ -28,6 +28,13 @@ class Remote:
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the service answers, {} if it has nothing to say. Raises what `search` raises."""
+        with self._open(path, body, method=method) as response:
+            content = response.read()
+            found: dict[str, Any] = json.loads(content) if content else {}
+            return found
+
     def search(self, request: dict[str, Any]) -> dict[str, Any]:
         """Raises: BackendUnavailable, Unauthenticated, Forbidden, ServiceRefused."""
         with self._open("/v1/search", request) as response:
@@ -49,11 +56,11 @@ class Remote:
                     yield name, data
 
     @contextmanager
-    def _open(self, path: str, body: dict[str, Any]) -> Iterator[httpx.Response]:
+    def _open(self, path: str, body: dict[str, Any] | None, *, method: str = "POST") -> Iterator[httpx.Response]:
         try:
             with (
                 httpx.Client(timeout=_TIMEOUT, headers=self._headers) as client,
-                client.stream("POST", self._url + path, json=body) as response,
+                client.stream(method, self._url + path, json=body) as response,
             ):
                 if response.is_error:
                     raise _refusal(response)

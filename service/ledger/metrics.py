@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -15,45 +15,74 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Name, meaning and labels of one metric. A histogram if its name ends in `_seconds`, else a counter."""
+    """Name, meaning and labels of one metric."""
 
     name: str
     help: str
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    kind: Literal["counter", "histogram", "gauge"] = "counter"
 
 
 HTTP_REQUESTS: Final = Metric(
     "plumbline_http_requests_total", "Requests answered, by route template", ("method", "route", "status")
 )
-HTTP_SECONDS: Final = Metric("plumbline_http_request_seconds", "Time to the last byte", ("method", "route"))
-STAGE_SECONDS: Final = Metric("plumbline_stage_seconds", "Time per stage of a query or answer", ("operation", "stage"))
+HTTP_SECONDS: Final = Metric(
+    "plumbline_http_request_seconds", "Time to the last byte", ("method", "route"), "histogram"
+)
+STAGE_SECONDS: Final = Metric(
+    "plumbline_stage_seconds", "Time per stage of a query or answer", ("operation", "stage"), "histogram"
+)
 RELEVANCE: Final = Metric("plumbline_relevance_total", "Queries by how relevant the result was", ("operation", "label"))
 ANSWERS: Final = Metric("plumbline_answers_total", "Answers by outcome and why degraded", ("outcome", "degraded"))
 DOCUMENTS: Final = Metric("plumbline_documents_total", "Documents handed in over HTTP, by outcome", ("outcome",))
+SOURCES: Final = Metric("plumbline_sources", "Sources of all tenants, by health", ("health",), "gauge")
+SOURCE_FAILURES: Final = Metric(
+    "plumbline_source_failures", "Failed syncs in a row, of the source with the most", kind="gauge"
+)
+SOURCE_AGE: Final = Metric(
+    "plumbline_source_age_seconds", "Time since the last good sync, of the source where it is longest", kind="gauge"
+)
 
-METRICS: Final = (HTTP_REQUESTS, HTTP_SECONDS, STAGE_SECONDS, RELEVANCE, ANSWERS, DOCUMENTS)
+METRICS: Final = (
+    HTTP_REQUESTS,
+    HTTP_SECONDS,
+    STAGE_SECONDS,
+    RELEVANCE,
+    ANSWERS,
+    DOCUMENTS,
+    SOURCES,
+    SOURCE_FAILURES,
+    SOURCE_AGE,
+)
 
 
 class Metrics:
-    """The counters and histograms of one process."""
+    """The metrics of one process."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._counters: dict[str, Counter] = {}
         self._histograms: dict[str, Histogram] = {}
+        self._gauges: dict[str, Gauge] = {}
         for metric in METRICS:
-            if metric.name.endswith("_seconds"):
-                self._histograms[metric.name] = Histogram(
-                    metric.name, metric.help, metric.labels, buckets=_SECONDS, registry=self._registry
-                )
-            else:
-                self._counters[metric.name] = Counter(metric.name, metric.help, metric.labels, registry=self._registry)
+            about = (metric.name, metric.help, metric.labels)
+            match metric.kind:
+                case "histogram":
+                    self._histograms[metric.name] = Histogram(*about, buckets=_SECONDS, registry=self._registry)
+                case "gauge":
+                    self._gauges[metric.name] = Gauge(*about, registry=self._registry)
+                case "counter":
+                    self._counters[metric.name] = Counter(*about, registry=self._registry)
 
     def count(self, metric: Metric, *labels: str, by: int = 1) -> None:
         self._counters[metric.name].labels(*labels).inc(by)
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
         self._histograms[metric.name].labels(*labels).observe(seconds)
+
+    def set(self, metric: Metric, value: float, *labels: str) -> None:
+        gauge = self._gauges[metric.name]
+        (gauge.labels(*labels) if labels else gauge).set(value)
 
     def observe_stages(self, operation: str, timings_ms: Mapping[str, float]) -> None:
         """The stages of one query or answer, as its `timings_ms` tells them."""

@@ -72,7 +72,7 @@ def test_health(client: httpx.Client) -> None:
     assert client.get("/health/live").json() == {"status": "ok"}
     ready = client.get("/health/ready")
     assert ready.status_code == 200
-    assert ready.json() == {"status": "ready", "dependencies": {"database": "ok", "index": "ok"}}
+    assert ready.json() == {"status": "ready", "dependencies": {"database": "ok", "index": "ok"}, "sources": {}}
 
 
 def test_metrics_count_what_happens(client: httpx.Client) -> None:
@@ -107,6 +107,13 @@ def test_the_openapi_document_is_the_contract(client: httpx.Client) -> None:
         "/v1/documents/batch": ["post"],
         "/v1/documents/{document_id}/content": ["get"],
         "/v1/documents/{document_id}": ["delete", "get"],
+        "/v1/sources": ["get", "post"],
+        "/v1/sources/{source_id}": ["delete", "get", "put"],
+        "/v1/sources/{source_id}/pause": ["post"],
+        "/v1/sources/{source_id}/reconcile": ["get"],
+        "/v1/sources/{source_id}/resume": ["post"],
+        "/v1/sources/{source_id}/retry": ["post"],
+        "/v1/sources/{source_id}/sync": ["post"],
         "/v1/jobs": ["get"],
         "/v1/jobs/{job_id}": ["get"],
         "/v1/jobs/{job_id}/cancel": ["post"],
