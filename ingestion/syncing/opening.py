@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ingestion.chunking import chunker_for
 from ingestion.corpus.corpus import Corpus
 from ingestion.parsing import DocumentParser
 from ingestion.pipeline import Pipeline
@@ -18,5 +17,5 @@ from ingestion.syncing.syncer import Syncer
 def open_syncer(corpus: Corpus, settings: Settings) -> Iterator[Syncer]:
     """Syncs of this corpus, with parser processes of their own until the context ends."""
     with DocumentParser(settings.parsing) as parser:
-        pipeline = Pipeline(corpus, parser, chunker_for(settings.chunking, corpus.embedder))
+        pipeline = Pipeline(corpus, parser)
         yield Syncer(corpus, SourceStore(corpus.database), pipeline, settings)
