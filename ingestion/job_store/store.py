@@ -126,16 +126,13 @@ class JobStore:
     def record(self, job: JobId, items: Sequence[JobItem]) -> None:
         """Record what a sync changed or could not, once for each document: the latest word is the one that counts."""
         columns = tables.job_items.c
+        latest = {item.document_id: item for item in items}
         with write_transaction(self._engine) as connection:
-            connection.execute(
-                delete(tables.job_items).where(
-                    columns.job_id == job, columns.document_id.in_({item.document_id for item in items})
-                )
-            )
+            connection.execute(delete(tables.job_items).where(columns.job_id == job, columns.document_id.in_(latest)))
             room = _room(connection, job)
             last = connection.scalar(select(func.max(columns.position)).where(columns.job_id == job))
             rows: list[dict[str, object]] = []
-            for item in items:
+            for item in latest.values():
                 is_failure = item.status is ItemStatus.FAILED
                 if room[is_failure] > 0:
                     room[is_failure] -= 1
