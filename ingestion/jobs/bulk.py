@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 
 from ingestion.corpus.scope import Scope
@@ -19,6 +20,7 @@ BulkWork = Callable[[Scope, str | None, Oversight], SyncReport]
 
 _INCOMPLETE = "not everything at the origin could be looked at: nothing was deleted, and the next sync tries again"
 _AT_THE_END = "ending"
+_COUNTS = frozenset({"created", "updated", "unchanged", "deleted", "failed", "quarantined"})
 
 
 class Bulk:
@@ -31,16 +33,23 @@ class Bulk:
 
     def run(self, kind: JobKind, task: Task) -> Ending:
         """How it ended. Raises what the work raises."""
+        passes: list[Mapping[str, float]] = []
+
+        def progress(so_far: SyncProgress) -> None:
+            counts = {name: value for name, value in asdict(so_far).items() if name in _COUNTS}
+            task.meter.update(Standing(so_far.stage, so_far.seen, so_far.total, counts), _sum(passes))
+
         oversight = Oversight(
-            progress=lambda standing: _tell(task, standing),
+            progress=progress,
             should_stop=task.stop,
             wait_turn=lambda: self._lanes.wait_turn(task.stop),
             record=lambda record: task.meter.record(_item(record)),
+            spent=passes.append,
         )
         report = self._works[kind](task.scope, task.source, oversight)
         counts = report.counts()
         seen = counts.pop("seen")
-        task.meter.update(Standing(_AT_THE_END, seen, seen, counts), {}, at_once=True)
+        task.meter.update(Standing(_AT_THE_END, seen, seen, counts), _sum(passes), at_once=True)
         if report.failed or report.quarantined or not report.complete:
             return Ending(JobState.PARTIAL, None if report.complete else _INCOMPLETE)
         return Ending(JobState.SUCCEEDED)
@@ -52,9 +61,11 @@ class Bulk:
         return error.retryable or isinstance(error, Conflict)
 
 
-def _tell(task: Task, progress: SyncProgress) -> None:
-    counts = {name: value for name, value in asdict(progress).items() if name not in ("stage", "seen", "total")}
-    task.meter.update(Standing(progress.stage, progress.seen, progress.total, counts), {})
+def _sum(passes: Iterable[Mapping[str, float]]) -> Counter[str]:
+    seconds: Counter[str] = Counter()
+    for spent in passes:
+        seconds.update(dict(spent))
+    return seconds
 
 
 def _item(record: ItemRecord) -> JobItem:

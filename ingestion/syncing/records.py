@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -87,12 +87,14 @@ class Oversight:
 
     `should_stop`: True ends the sync soon; what was done stays, and nothing is deleted.
     `wait_turn` is called before each batch is embedded, and may block while more urgent work is done.
+    `spent` is given, for each pass over documents, its seconds per stage: a mapping that grows while the pass goes on.
     """
 
     progress: Callable[[SyncProgress], None] = _ignore
     should_stop: Callable[[], bool] = _never
     wait_turn: Callable[[], None] = _at_once
     record: Callable[[ItemRecord], None] = _ignore
+    spent: Callable[[Mapping[str, float]], None] = _ignore
 
 
 LISTED = 100

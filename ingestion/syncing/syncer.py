@@ -166,6 +166,7 @@ class _Run:
         run = self._pipeline.ingest(
             self._filing.scope, feed.segment(), submitted_at=self._submitted_at, wait_turn=self._wait_turn
         )
+        self._oversight.spent(run.stage_seconds)
         done: list[tuple[Outcome, Handed]] = []
         for outcome in _closed_at_the_end(run):
             if outcome.attached_to is not None:

@@ -254,14 +254,16 @@ def test_tries_that_ended_in_order_are_not_held_against_a_document(worker: Worke
 
 _MARKER = "POISONED"
 _DIES = """
-import dataclasses, os, signal, sys
+import os, signal, sys
 from pathlib import Path
 from ingestion.corpus.corpus import open_corpus
 from ingestion.jobs import open_jobs
+from ingestion.telemetry import configure_logging
 from tests.ingestion.corpora import SCOPE, settings_for
 from tests.ingestion.test_jobs_running import _MARKER, poisoned
 
 settings = settings_for(Path(sys.argv[1]), Path(sys.argv[2]))
+configure_logging(settings)
 with open_corpus(settings) as corpus:
     embed = corpus.embedder.embed_documents
     def deadly(texts):
