@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import typer
 from rich.console import Console
@@ -20,14 +20,13 @@ from ingestion.corpus.database import migrate_corpus, open_database
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import NotFound
 from ingestion.jobs import JobFilter, JobId, JobKind, JobState, JobStore
-from service.cli.asking import ApiKey, Url
 from service.cli.console import EXIT_FAILED, err, out, reported, settings
+from service.cli.options import ApiKey, AsJson, Url
 from service.cli.remote import Remote
 
 app = typer.Typer(help="List, show, cancel and watch uploads, syncs and rebuilds.", no_args_is_help=True)
 
 Tenant = Annotated[str, typer.Option(help="Tenant whose jobs to look at (without --url).")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print what the HTTP API returns.")]
 Id = Annotated[str, typer.Argument(help="Id of the job, as `list` shows it.")]
 
 Job = dict[str, Any]
@@ -107,7 +106,9 @@ class _Distant:
 
     def list(self, wanted: JobFilter, limit: int) -> dict[str, Any]:
         asked = {"kind": wanted.kind, "state": wanted.state, "source": wanted.source, "limit": limit}
-        return self._remote.call("GET", "/v1/jobs", params={name: value for name, value in asked.items() if value})
+        return self._remote.call(
+            "GET", "/v1/jobs?" + urlencode({name: value for name, value in asked.items() if value})
+        )
 
     def get(self, job: str) -> Job:
         return self._remote.call("GET", f"/v1/jobs/{quote(job, safe='')}")
