@@ -22,9 +22,9 @@ RUN /opt/plumbline/bin/pip install --no-deps .
 
 FROM python:3.11-slim
 
-# libmagic: unstructured recognises file types with it.
+# libmagic: unstructured recognises file types with it. git, and ssh for it: sources of kind `git`.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libmagic1 \
+    && apt-get install -y --no-install-recommends git libmagic1 openssh-client \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --create-home --home-dir /var/lib/plumbline plumbline
 
