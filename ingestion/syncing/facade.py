@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 
@@ -21,6 +22,9 @@ from ingestion.syncing.places import clear
 from ingestion.syncing.records import Reconciliation
 
 log = structlog.get_logger(__name__)
+
+_NOTHING_STAGED = datetime(1970, 1, 1, tzinfo=UTC)
+"""Sweeps what is retired, and nothing that anybody may be writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,8 @@ class Sources:
     def remove(self, scope: Scope, id_: SourceId) -> None:
         """When this returns, none of the source's documents can be found. A sync that runs ends.
 
-        Documents and what they were indexed by go in one transaction; the index is swept after it. Raises: NotFound.
+        Documents and what they were indexed by go in one transaction; the index is swept after it.
+        Raises: NotFound; BackendUnavailable if the index could not be swept: that is done at the next start.
         """
         definition = self._store.get(scope, id_).definition
         # From here on no sync can hand over another document; those that it did are among the items.
@@ -81,10 +86,11 @@ class Sources:
         filing = Filing(scope, definition, "")
         documents = SourceDocuments(self._corpus.database, filing)
         keys = {*documents.keys(), *map(filing.document_key, documents.item_ids())}
-        removed = self._corpus.writer.delete_all(Scope(scope.tenant), sorted(keys))
+        removed = self._corpus.writer.catalog.remove_documents(Scope(scope.tenant), sorted(keys))
         self._store.remove(scope, id_)
         clear(scope, id_, self._settings)
         log.info("source_removed", source=id_, documents=len(removed))
+        self._corpus.writer.sweep(staged_before=_NOTHING_STAGED)
 
     def pause(self, scope: Scope, id_: SourceId) -> Source:
         """No more syncs by schedule or watch; on demand still. Raises: NotFound."""

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from ingestion.corpus.corpus import Corpus
 from ingestion.corpus.records import DocumentId
 from ingestion.corpus.scope import Scope
-from ingestion.errors import BackendUnavailable, Conflict, NotFound, PlumblineError, RejectionCode
+from ingestion.errors import BackendUnavailable, Conflict, NotFound, Overtaken, PlumblineError, RejectionCode
 from ingestion.pipeline import Outcome, OutcomeStatus, Pipeline, Run
 from ingestion.settings import Settings
 from ingestion.source_store import SourceStore
@@ -61,7 +61,8 @@ class Syncer:
         """What was done. May be run again after a crash at any point, and ends as if there had been none.
 
         Raises: NotFound; Conflict if the source is being synced; SourceUnavailable or BackendUnavailable, after
-        which the source is due again later; InvalidRequest for a definition that can't work.
+        which the source is due again later; Overtaken if the generation was switched: sync again;
+        InvalidRequest for a definition that can't work.
         """
         with self._store.exclusively(scope, id_):
             source = self._store.get(scope, id_)
@@ -225,7 +226,9 @@ class _Run:
 
 
 class _Recorded:
-    """Whatever ends a sync in an error is recorded with its source; a process that closes is none."""
+    """Whatever ends a sync in an error is recorded with its source. A process that closes is none, nor is a sync that
+    another one, a switch of generations or the removal of the source cut short.
+    """
 
     def __init__(self, store: SourceStore, scope: Scope, id_: SourceId) -> None:
         self._store = store
@@ -238,7 +241,7 @@ class _Recorded:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not isinstance(error, Exception) or isinstance(error, NotFound | Conflict):
+        if not isinstance(error, Exception) or isinstance(error, NotFound | Conflict | Overtaken):
             return
         known = error if isinstance(error, PlumblineError) else PlumblineError("an internal error, see the log")
         log.warning("source_sync_failed", source=self._id, code=known.code, detail=known.detail)

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from ingestion.corpus.catalog_reader import DocumentQuery
 from ingestion.errors import RejectionCode, SourceUnavailable
 from ingestion.parsing import DocumentParser
 from ingestion.sources.origin import End, Fetched, Known, Origin, Sighting, Unavailable
 from ingestion.syncing import Oversight
+from ingestion.syncing.filing import Filing
 from ingestion.syncing.items import ItemBook
 from tests.contracts.origins import SERVER_WORLDS, WORLDS, World
 from tests.embeddings_endpoint import Endpoint
@@ -165,6 +167,10 @@ def _disturbed_sync(bench: SyncBench, oversight: Oversight, patch: pytest.Monkey
         bench.sync(oversight)
 
 
+def _documents(bench: SyncBench) -> set[str]:
+    return {document.id for document in bench.corpus.list_documents(SCOPE, DocumentQuery(), limit=1000).items}
+
+
 def _held(bench: SyncBench) -> dict[str, object]:
     """What a reader, and a process that starts, find."""
     return {name: rows for name, rows in stored(bench.corpus).items() if name != "versions"}
@@ -189,11 +195,15 @@ def test_after_random_edits_and_failures_a_clean_sync_ends_equal(
         for one in (bench, fresh):
             one.store.add(SCOPE, definition())
             one.origin = world.open
+        filing = Filing(SCOPE, definition(), bench.corpus.index_version)
         for turn in range(ROUNDS):
             for _ in range(EDITS):
                 life.edit()
+            there = {filing.document_id(world.key(name)) for name in life.texts}
+            before = _documents(bench) & there
             bench.origin = partial(_disturbed, world, chance)
             _disturbed_sync(bench, disturbance(chance), monkeypatch, dies=turn % 3 == 0)
+            assert before <= _documents(bench), "what is at the origin is never deleted"
             bench.origin = world.open
             if turn % 4 == 3:
                 bench.sync()
