@@ -19,7 +19,7 @@ from ingestion.corpus.records import DEFAULT_COLLECTION, Metadata
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import InvalidRequest, PlumblineError
 from ingestion.parsing import DocumentParser
-from ingestion.parsing.formats import SUFFIXES
+from ingestion.parsing.detect import readable_suffixes
 from ingestion.pipeline import Outcome, OutcomeStatus, Pipeline
 from ingestion.settings import Settings, load_settings
 from ingestion.sources.files import Attributes, FileSelection, read_files, select_files
@@ -43,7 +43,7 @@ def ingest(
         settings = load_settings(Settings)
         configure_logging(settings)
         attributes = Attributes(collection, tuple(label or ()), _pairs(metadata or ()))
-        selection = select_files(paths, SUFFIXES)
+        selection = select_files(paths, readable_suffixes())
         outcomes = _run(settings, Scope(TenantId(tenant)), selection, attributes, console)
     except PlumblineError as error:
         console.print(f"[red]error[/red] ({error.code}): {error.detail}", soft_wrap=True)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from ingestion.corpus.scope import Scope
-from ingestion.parsing.formats import SUFFIXES
+from ingestion.parsing.detect import readable_suffixes
 from ingestion.settings import Settings
 from ingestion.sources.definitions import SourceDefinition
 from ingestion.sources.opening import open_origin
@@ -30,7 +30,7 @@ def workspace(scope: Scope, id_: str, settings: Settings) -> Path:
 def opened(scope: Scope, definition: SourceDefinition, settings: Settings) -> Iterator[Origin]:
     """The origin of a source. Raises: InvalidRequest, SourceUnavailable."""
     place = workspace(scope, definition.id, settings)
-    with closing(open_origin(definition.origin, settings, place, frozenset(SUFFIXES))) as origin:
+    with closing(open_origin(definition.origin, settings, place, frozenset(readable_suffixes()))) as origin:
         yield origin
 
 
