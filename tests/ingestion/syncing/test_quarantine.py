@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingestion.corpus.catalog_reader import DocumentQuery
+from ingestion.corpus.embedding import Embedder
 from ingestion.errors import BackendUnavailable
 from ingestion.syncing import ItemRecord, ItemStatus, Oversight
 from ingestion.syncing.items import UNDER_WAY
@@ -14,9 +15,15 @@ from tests.ingestion.syncing.test_sync import counts, items
 EMPTY = "   \n"
 
 
+def loaded(bench: SyncBench) -> Embedder:
+    """The embedder of the active generation itself."""
+    with bench.corpus.pinned() as view:
+        return view.embedder
+
+
 def crash(bench: SyncBench, monkeypatch: pytest.MonkeyPatch, deadly: str) -> bool:
     """Sync until a document with that word reaches the embedder, and die there. Whether it came to that."""
-    embedder = bench.corpus.embedder
+    embedder = loaded(bench)
 
     def die(texts: list[str]) -> object:
         if any(deadly in text for text in texts):
@@ -142,7 +149,7 @@ def test_an_endpoint_that_does_not_answer_blames_no_document(bench: SyncBench, m
 
     for method in ("embed_query", "embed_documents") * 3:
         with monkeypatch.context() as patched:
-            patched.setattr(bench.corpus.embedder, method, refuse)
+            patched.setattr(loaded(bench), method, refuse)
             with pytest.raises(BackendUnavailable):
                 bench.sync()
     assert all(attempts == 0 for _, attempts in items(bench).values())
