@@ -14,7 +14,7 @@ from service.api.edge import Edge
 from service.api.models.answers import RetrievalEventModel, SentenceEventModel
 from service.api.models.documents import BatchRequest, JsonDocument, UploadForm
 from service.api.openapi import complete
-from service.api.routes import answers, context, documents, health, jobs, search, sources
+from service.api.routes import answers, context, documents, generations, health, jobs, search, sources
 from service.runtime import Runtime, open_runtime
 from service.settings import ServiceSettings
 from service.ui.routes import add_web_page
@@ -63,7 +63,7 @@ def _application(lifespan: Lifespan, settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    for routes in (search, context, answers, documents, sources, jobs, health):
+    for routes in (search, context, answers, documents, sources, jobs, generations, health):
         app.include_router(routes.router)
     problems.install(app)
     complete(app, requests=[JsonDocument, BatchRequest, UploadForm], events=[RetrievalEventModel, SentenceEventModel])

@@ -125,7 +125,6 @@ class Chooser:
         if stored.name == active.name:  # the same space under another fingerprint, such as a dimension given now
             self._store.describe(active.name, fingerprint=candidate.fingerprint)
             return None
-        automatic = self._settings.index.rebuild is RebuildPolicy.AUTO and stored.state is not GenerationState.LEFT
         log.warning(
             "index_differs_from_settings",
             active=active.name,
@@ -134,8 +133,15 @@ class Chooser:
             wanted=stored.name,
             wanted_embedder=stored.embedder,
             wanted_chunker=stored.chunker,
-            rebuild="by a job" if automatic else "plumbline reindex",
         )
+        return self.wanted(stored, active)
+
+    def wanted(self, asked: Generation, active: Generation) -> Wanted | None:
+        """`asked` is what the settings ask for; None if it is the active one."""
+        if asked.parts == active.parts:
+            return None
+        stored = self._store.find(asked) or asked
+        automatic = self._settings.index.rebuild is RebuildPolicy.AUTO and stored.state is not GenerationState.LEFT
         return Wanted(stored, automatic)
 
     def _has_embedder(self, generation: Generation) -> bool:

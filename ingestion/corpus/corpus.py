@@ -79,7 +79,8 @@ class Corpus:
             choice = self._chooser.choose()
             self._pins = Pins(*self._open(choice.active, choice.embedder))
         self.wanted = choice.wanted
-        """What the settings ask for, if another generation was active at the start."""
+        """What the settings ask for, if another generation is active."""
+        self._asked = choice.active if choice.wanted is None else choice.wanted.generation
         self.embedder: Embedder = ActiveEmbedder(self._pins)
 
     @property
@@ -185,10 +186,12 @@ class Corpus:
             view.embedder.embed_query(active.name)  # loads the model before anyone waits for it
             before = self.index_version
             self._pins.replace(view, close)
-            wanted = self.wanted
-            if wanted is not None and wanted.generation.parts == active.parts:
-                self.wanted = None
+            self.wanted = self._chooser.wanted(self._asked, active)
             log.info("generation_switched", before=before, active=active.name, embedder=active.embedder)
+
+    def is_open(self, generation: str) -> bool:
+        """Whether a request or a run of this process still works on that generation."""
+        return self._pins.is_open(generation)
 
     def drop_index(self, generation: str) -> None:
         """Remove the index of a generation that is dropped. Raises: BackendUnavailable, ConfigurationError."""

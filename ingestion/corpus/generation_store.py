@@ -27,6 +27,7 @@ from ingestion.corpus.records import (
 )
 from ingestion.corpus.scope import TenantId
 from ingestion.corpus.versions import CONTENT_DIGITS, Generation, GenerationState, version_in
+from ingestion.errors import Overtaken
 
 _generations = tables.generations.c
 _documents = tables.documents.c
@@ -35,12 +36,11 @@ _versions = tables.versions.c
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A live document as it was read. `chunks` is how it was cut, where its elements were not kept; else empty."""
+    """A live document as it was read; without elements where an older program did not keep them."""
 
     draft: DocumentDraft
     parsed: ParsedDocument
     outline: tuple[OutlineEntry, ...]
-    chunks: tuple[Chunk, ...] = ()
 
 
 class GenerationStore:
@@ -72,10 +72,17 @@ class GenerationStore:
         generation = self.get(name)
         return None if generation is None or generation.state is GenerationState.DROPPED else generation.dimension
 
+    def find(self, like: Generation) -> Generation | None:
+        """The stored generation of the same parts, which is not dropped."""
+        return next(
+            (row for row in self.all() if row.parts == like.parts and row.state is not GenerationState.DROPPED), None
+        )
+
     def add(self, generation: Generation) -> Generation:
         """The generation as it is stored: of those with these parts the one that is there, else this one.
 
         The first of all becomes active, and the others that processes may add at the same time don't.
+        Raises: Overtaken while an earlier one of that name is still being removed.
         """
         with write_transaction(self._engine) as connection:
             if connection.dialect.name == "postgresql":
@@ -85,6 +92,8 @@ class GenerationStore:
             for row in rows:
                 if row.parts == generation.parts and row.state is not GenerationState.DROPPED:
                     return row
+                if row.name == generation.name:
+                    raise Overtaken(f"an earlier generation {row.name} is still being removed: try again")
             state = GenerationState.ACTIVE if first else GenerationState.BUILDING
             now = datetime.now(UTC)
             values = asdict(generation) | {"state": state, "created_at": now, "activated_at": now if first else None}
@@ -126,14 +135,21 @@ class GenerationStore:
             row = connection.execute(query.where(_documents.key == key)).one_or_none()
             if row is None:
                 return None
-            cut = () if row.elements is not None else _chunks(connection, key, row.version)
         elements = tuple(
             Element(ElementKind(kind), Span(start, end), level, page)
             for kind, start, end, level, page in row.elements or ()
         )
         outline = tuple(OutlineEntry(level, title, Span(start, end)) for level, title, start, end in row.outline)
         parsed = ParsedDocument(row.text, elements, row.title, row.media_type, row.metadata)
-        return StoredDocument(_draft(row, generation), parsed, outline, cut)
+        return StoredDocument(_draft(row, generation), parsed, outline)
+
+    def chunks(self, key: DocumentKey) -> tuple[Chunk, ...]:
+        """How a live document is cut, in text order; empty if it is gone."""
+        chunks = tables.chunks.c
+        live = and_(_documents.key == chunks.document_key, _documents.version == chunks.version)
+        query = select(tables.chunks).join_from(tables.chunks, tables.documents, live).where(_documents.key == key)
+        with self._engine.connect() as connection:
+            return tuple(_chunk(row) for row in connection.execute(query.order_by(chunks.position)))
 
     def switch(self, name: str, *, leaving: GenerationState) -> int:
         """Make a generation the active one if it lacks no document; returns how many it lacks, 0 once it is active.
@@ -230,20 +246,15 @@ def _point_documents_at(connection: Connection, name: str) -> None:
     connection.execute(update(tables.documents).where(live).values(chunk_count=count))
 
 
-def _chunks(connection: Connection, key: DocumentKey, version: str) -> tuple[Chunk, ...]:
-    chunks = tables.chunks.c
-    query = select(tables.chunks).where(chunks.document_key == key, chunks.version == version)
-    return tuple(
-        Chunk(
-            position=row.position,
-            span=Span(row.start, row.end),
-            text=row.text,
-            heading_path=tuple(row.heading_path),
-            kinds=tuple(map(ElementKind, row.kinds)),
-            tokens=row.tokens,
-            page=row.page,
-        )
-        for row in connection.execute(query.order_by(chunks.position))
+def _chunk(row: Row[tuple[object, ...]]) -> Chunk:
+    return Chunk(
+        position=row.position,
+        span=Span(row.start, row.end),
+        text=row.text,
+        heading_path=tuple(row.heading_path),
+        kinds=tuple(map(ElementKind, row.kinds)),
+        tokens=row.tokens,
+        page=row.page,
     )
 
 

@@ -34,6 +34,7 @@ class Pins:
         """`close` frees what the view stands on; called once, after the last user has left."""
         self._lock = threading.Lock()
         self._current = _Held(view, close)
+        self._all = [self._current]
 
     @property
     def view(self) -> CorpusView:
@@ -55,7 +56,13 @@ class Pins:
         """From now on this is the current view."""
         with self._lock:
             before, self._current = self._current, _Held(view, close)
+            self._all = [held for held in self._all if not held.closed] + [self._current]
         self._end(before)
+
+    def is_open(self, generation: str) -> bool:
+        """Whether someone still works on that generation, or may begin to."""
+        with self._lock:
+            return any(held.view.index_version == generation and not held.closed for held in self._all)
 
     def close(self) -> None:
         self._end(self._current)

@@ -62,9 +62,11 @@ class Jobs:
         self._sources.get(scope, source)
         return self._bulk(scope, JobKind.SYNC, source)
 
-    def rebuild(self, scope: Scope) -> Job:
-        """A job that builds the corpus anew: the one that is not over, if there is one."""
-        return self._bulk(scope, JobKind.REBUILD, None)
+    def rebuild(self, scope: Scope, generation: str | None = None) -> Job:
+        """A job that builds a generation of all that is stored, the one that the settings ask for if none is named, and
+        switches to it: the job that is not over, if there is one.
+        """
+        return self._bulk(scope, JobKind.REBUILD, generation)
 
     def get(self, scope: Scope, job: JobId) -> Job:
         """Raises: NotFound."""

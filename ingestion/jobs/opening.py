@@ -15,6 +15,7 @@ from ingestion.jobs.bulk import Bulk, BulkWork
 from ingestion.jobs.jobs import Enqueue, Jobs
 from ingestion.jobs.lanes import Lanes
 from ingestion.jobs.queue import Queue, open_client, open_worker
+from ingestion.jobs.rebuilds import rebuild_work, submit_wanted
 from ingestion.jobs.runner import JobRunner
 from ingestion.jobs.scheduler import Duties, Scheduler, scheduling
 from ingestion.jobs.uploads import Uploads
@@ -68,6 +69,7 @@ def _working(settings: Settings, corpus: Corpus) -> Iterator[Jobs]:
 
         queue = stack.enter_context(open_worker(settings, store, run, stopping))
         jobs = _jobs(corpus, queue.enqueue)
+        submit_wanted(corpus, jobs)
         scheduler = Scheduler(sources, _duties(settings, store, jobs, queue))
         stack.enter_context(scheduling(scheduler, utc_now, quiet_s=settings.sources.watch_debounce_s))
         yield jobs
@@ -79,7 +81,7 @@ def _works(settings: Settings, corpus: Corpus, sources: SourceStore, pipeline: P
     def sync(scope: Scope, source: str | None, oversight: Oversight) -> SyncReport:
         return syncer.sync(scope, SourceId(source or ""), oversight)
 
-    return {JobKind.SYNC: sync}
+    return {JobKind.SYNC: sync, JobKind.REBUILD: rebuild_work(corpus)}
 
 
 def _duties(settings: Settings, store: JobStore, jobs: Jobs, queue: Queue) -> Duties:

@@ -16,9 +16,12 @@ class SyncStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SyncProgress:
-    """Where a sync stands. Files attached to a document count with it. `total` is the number of items met last time."""
+    """Where a sync stands; other bulk work has stages of its own. Files attached to a document count with it.
 
-    stage: SyncStage
+    `total` is the number of items met last time.
+    """
+
+    stage: StrEnum
     seen: int = 0
     created: int = 0
     updated: int = 0

@@ -22,6 +22,7 @@ LAYERED = (
     "ingestion.job_store",
     "ingestion.source_store",
     "ingestion.syncing",
+    "ingestion.rebuilding",
     "ingestion.chunking",
     "ingestion.pipeline",
     "ingestion.jobs",

@@ -38,7 +38,9 @@ class JobModel(Reply):
 
     id: str
     kind: JobKind
-    source: str | None = Field(description="the source that is synced")
+    source: str | None = Field(
+        description="the source that is synced, or the generation that is switched to if one was named"
+    )
     state: JobState
     stage: str | None = Field(description="what it is at, while it runs")
     done: int

@@ -1,0 +1,120 @@
+"""`plumbline reindex` and `generations`: another model or chunker for all that is stored, without downtime."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ingestion.corpus.corpus import open_corpus
+from ingestion.errors import InvalidRequest, NotFound
+from ingestion.jobs import JobState
+from ingestion.rebuilding import Rebuilder, RebuildProgress, Watch
+from service.api.models.generations import GenerationList, GenerationModel
+from service.cli.console import EXIT_FAILED, err, out, reported, settings
+from service.cli.options import ApiKey, AsJson, Url
+from service.cli.remote import Remote
+
+app = typer.Typer()
+
+_POLL_S = 0.5
+Show = Callable[[str, int, int], None]
+
+
+@app.command()
+def generations(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """The index that is searched, and those that are built or kept beside it."""
+    with reported():
+        if url:
+            found = Remote(url, api_key).call("GET", "/v1/generations")
+        else:
+            with open_corpus(settings(quiet=True)) as corpus:
+                listed = [GenerationModel.of(status) for status in Rebuilder(corpus).generations()]
+            found = GenerationList(generations=listed).model_dump(mode="json")
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table("generation", "state", "wanted", "missing", "embedder", "chunker")
+    for one in found["generations"]:
+        wanted = "yes" if one["wanted"] else ""
+        table.add_row(one["name"], one["state"], wanted, str(one["missing"]), one["embedder"], one["chunker"])
+    out().print(table)
+
+
+@app.command()
+def reindex(
+    to: Annotated[str | None, typer.Option(help="Switch to this generation, as `generations` names it.")] = None,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the generation before.")] = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Build the index that the settings ask for beside the one that is searched, and switch to it."""
+    with reported():
+        if to is not None and rollback:
+            raise InvalidRequest("--to and --rollback exclude each other")
+        with _bar() as show:
+            done = _by_service(Remote(url, api_key), to, rollback, show) if url else _here(to, rollback, show)
+        if done is None:
+            raise typer.Exit(EXIT_FAILED)
+    err().print(f"generation {done} is searched now", highlight=False)
+
+
+def _here(to: str | None, rollback: bool, show: Show) -> str | None:
+    def tell(progress: RebuildProgress) -> None:
+        show(progress.stage.value, progress.done, progress.total)
+
+    with open_corpus(settings(quiet=True)) as corpus:
+        rebuilder, watch = Rebuilder(corpus), Watch(progress=tell)
+        return rebuilder.roll_back(watch) if rollback else rebuilder.rebuild(to, watch).generation
+
+
+def _by_service(remote: Remote, to: str | None, rollback: bool, show: Show) -> str | None:
+    """Submit the job and wait for it. None if it did not succeed."""
+    if rollback:
+        to = _before(remote)
+    job = remote.call("POST", "/v1/generations" if to is None else f"/v1/generations/{to}/activate")
+    while not JobState(job["state"]).is_final:
+        show(job["stage"] or "queued", job["done"], job["total"])
+        time.sleep(_POLL_S)
+        job = remote.call("GET", f"/v1/jobs/{job['id']}")
+    if job["state"] != JobState.SUCCEEDED:
+        err().print(f"the job ended {job['state']}: {job['detail'] or 'see `plumbline jobs show`'}", highlight=False)
+        return None
+    return next(str(one["name"]) for one in _listed(remote) if one["state"] == "active")
+
+
+def _before(remote: Remote) -> str:
+    kept = [one for one in _listed(remote) if one["activated_at"] and one["state"] in ("standby", "left")]
+    if not kept:
+        raise NotFound("no earlier generation is kept: there is nothing to go back to")
+    return str(max(kept, key=lambda one: str(one["activated_at"]))["name"])
+
+
+def _listed(remote: Remote) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = remote.call("GET", "/v1/generations")["generations"]
+    return found
+
+
+@contextmanager
+def _bar() -> Iterator[Show]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("documents"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err(), transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def show(stage: str, done: int, total: int) -> None:
+            progress.update(task, description=stage, completed=done, total=total)
+
+        yield show
