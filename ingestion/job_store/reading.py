@@ -16,8 +16,8 @@ from ingestion.corpus.scope import Scope
 from ingestion.errors import NotFound
 from ingestion.job_store.records import ItemStatus, Job, JobFilter, JobId, JobItem, JobKind, JobState
 
-SEEN = "seen"
-"""How many items a sync has passed, among its counts."""
+DONE = "done"
+"""How many items a sync is done with, among its counts."""
 LISTED_FAILURES = 20
 """Failed documents of each job in a list of jobs."""
 
@@ -134,7 +134,7 @@ def _job(head: Row[Any], by_status: Mapping[str, int], items: Sequence[JobItem])
         done = total - counts.pop(ItemStatus.QUEUED, 0)
     else:
         counts = Counter(head.counts or {})
-        total, done = head.total, counts.pop(SEEN, 0)
+        total, done = head.total, counts.pop(DONE, 0)
     return Job(
         id=JobId(head.id),
         kind=kind,

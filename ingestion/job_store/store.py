@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from ingestion.corpus import tables
 from ingestion.corpus.database import write_transaction
 from ingestion.corpus.scope import Scope, TenantId
-from ingestion.job_store.reading import SEEN, JobReader, now, of
+from ingestion.job_store.reading import DONE, JobReader, now, of
 from ingestion.job_store.records import ItemStatus, JobId, JobItem, JobKind, JobState, Ticket
 from ingestion.job_store.uploads import UploadStore
 
@@ -24,7 +24,7 @@ _OPEN = (JobState.QUEUED, JobState.RUNNING)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a job stands. `seen`, `total` and `counts` are those of a sync or rebuild; of an upload, its items tell.
+    """Where a job stands. `done`, `total` and `counts` are those of a sync or rebuild; of an upload, its items tell.
 
     `pace` is items per second of the recent past, None while it can't be said how much is left.
     """
@@ -32,7 +32,7 @@ class Progress:
     stage: str
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     pace: float | None = None
-    seen: int = 0
+    done: int = 0
     total: int = 0
     counts: Mapping[str, int] | None = None
 
@@ -119,7 +119,7 @@ class JobStore:
             "pace": progress.pace,
         }
         if progress.counts is not None:
-            values |= {"total": progress.total, "counts": {**progress.counts, SEEN: progress.seen}}
+            values |= {"total": progress.total, "counts": {**progress.counts, DONE: progress.done}}
         with write_transaction(self._engine) as connection:
             connection.execute(update(tables.jobs).where(tables.jobs.c.id == job).values(values))
 

@@ -37,7 +37,11 @@ class Bulk:
 
         def progress(so_far: SyncProgress) -> None:
             counts = {name: value for name, value in asdict(so_far).items() if name in _COUNTS}
-            task.meter.update(Standing(so_far.stage, so_far.seen, so_far.total, counts), _sum(passes))
+            # What was met is not done yet: most of the time goes into what comes after.
+            done = sum(counts.values()) - so_far.deleted
+            total = max(done, so_far.seen, so_far.total or 0)
+            is_known = so_far.total is not None and so_far.seen <= so_far.total
+            task.meter.update(Standing(so_far.stage, done, total, is_known, counts), _sum(passes))
 
         oversight = Oversight(
             progress=progress,
@@ -49,7 +53,7 @@ class Bulk:
         report = self._works[kind](task.scope, task.source, oversight)
         counts = report.counts()
         seen = counts.pop("seen")
-        task.meter.update(Standing(_AT_THE_END, seen, seen, counts), _sum(passes), at_once=True)
+        task.meter.update(Standing(_AT_THE_END, seen, seen, counts=counts), _sum(passes), at_once=True)
         if report.failed or report.quarantined or not report.complete:
             return Ending(JobState.PARTIAL, None if report.complete else _INCOMPLETE)
         return Ending(JobState.SUCCEEDED)

@@ -63,11 +63,15 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a job did so far, since it was last started. `total` is None while it is unknown."""
+    """What a job did so far, since it was last started. `total` is what was met so far, unless it `is_known`.
+
+    `counts` are those of a sync or rebuild; of an upload, its items tell how much there is.
+    """
 
     stage: str
     done: int
-    total: int | None = None
+    total: int = 0
+    is_known: bool = True
     counts: Mapping[str, int] | None = None
 
 
@@ -103,15 +107,14 @@ class Meter:
             self._written_s = now_s
             self._pace.add(now_s, standing.done)
             self._write_items()
-            known = standing.counts is None or (standing.total is not None and standing.total >= standing.done)
             self._store.progress(
                 self._job,
                 Progress(
                     stage=standing.stage,
                     stage_seconds=Counter(self._before) + Counter(dict(seconds)),
-                    pace=self._pace.per_s() if known else None,
-                    seen=standing.done,
-                    total=max(standing.done, standing.total or 0),
+                    pace=self._pace.per_s() if standing.is_known else None,
+                    done=standing.done,
+                    total=standing.total,
                     counts=standing.counts,
                 ),
             )

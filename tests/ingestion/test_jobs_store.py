@@ -81,28 +81,28 @@ def test_a_sync_tells_how_far_it_is_and_when_it_will_be_done(store: JobStore) ->
     job, now_s = _sync(store, "wiki"), 0.0
     store.start(SCOPE, job)
     meter = Meter(store, job, lambda: now_s, {"parse": 1.0})
-    meter.update(Standing("scanning", 0, None, {"created": 0}), {})
+    meter.update(Standing("scanning", 0, 0, False, {"created": 0}), {})
     assert store.reader.get(SCOPE, job).eta_s is None
     now_s = 10.0
-    meter.update(Standing("scanning", 50, None, {"created": 50}), {"parse": 2.0, "embed": 3.0})
+    meter.update(Standing("scanning", 50, 70, False, {"created": 50}), {"parse": 2.0, "embed": 3.0})
     unknown = store.reader.get(SCOPE, job)
     now_s = 20.0
-    meter.update(Standing("scanning", 100, 400, {"created": 90, "failed": 10}), {"parse": 2.0, "embed": 5.0})
+    meter.update(Standing("scanning", 100, 400, True, {"created": 90, "failed": 10}), {"parse": 2.0, "embed": 5.0})
     known = store.reader.get(SCOPE, job)
     now_s = 20.5
-    meter.update(Standing("scanning", 400, 400, {}), {})
+    meter.update(Standing("scanning", 400, 400, True, {}), {})
     assert store.reader.get(SCOPE, job) == known
     now_s = 30.0
-    meter.update(Standing("scanning", 401, 400, {"created": 401}), {})
+    meter.update(Standing("scanning", 401, 450, False, {"created": 401}), {})
     more_than_last_time = store.reader.get(SCOPE, job)
     store.finish(SCOPE, job, state=JobState.SUCCEEDED)
 
-    assert (unknown.done, unknown.total, unknown.eta_s) == (50, 50, None)
+    assert (unknown.done, unknown.total, unknown.eta_s) == (50, 70, None)
     assert (known.done, known.total, known.eta_s) == (100, 400, 60.0)
     assert known.counts == {"created": 90, "failed": 10}
     assert known.stage_seconds == {"parse": 3.0, "embed": 5.0}
     assert (known.state, known.stage, known.kind, known.source) == (JobState.RUNNING, "scanning", JobKind.SYNC, "wiki")
-    assert (more_than_last_time.total, more_than_last_time.eta_s) == (401, None)
+    assert (more_than_last_time.total, more_than_last_time.eta_s) == (450, None)
     assert store.reader.get(SCOPE, job).stage is None
 
 
@@ -114,7 +114,7 @@ def test_of_a_sync_a_thousand_failures_are_kept_and_all_are_counted(store: JobSt
     for number in range(10):
         meter.record(JobItem(DocumentId(f"good{number}"), f"good{number}.md", ItemStatus.CREATED))
     meter.record(JobItem(DocumentId("good1"), "good1.md", ItemStatus.FAILED, "corrupt", "not any more"))
-    meter.update(Standing("scanning", 5000, 5000, {"failed": 1201, "created": 9}), {}, at_once=True)
+    meter.update(Standing("scanning", 5000, 5000, True, {"failed": 1201, "created": 9}), {}, at_once=True)
     stored = store.reader.get(SCOPE, job)
     (listed,) = store.reader.list_jobs(SCOPE, JobFilter()).items
 
