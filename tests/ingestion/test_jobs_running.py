@@ -157,7 +157,7 @@ def test_a_document_that_meets_a_bug_costs_itself_only(worker: Worker, models_di
     bench = worker.bench
     with DocumentParser(settings_for(Path(), models_dir).parsing) as parser:
         broken = Broken(parser, [])
-        pipeline = Pipeline(bench.corpus, broken, bench.pipeline._chunker)  # type: ignore[arg-type]
+        pipeline = Pipeline(bench.corpus, broken)  # type: ignore[arg-type]
         documents = [markdown(f"bug{n}", _text(2000 + n) + ("BUG" if n == 3 else "")) for n in range(6)]
         job = worker.run(worker.upload("bugs", *documents), pipeline=pipeline)
 
@@ -258,19 +258,22 @@ import os, signal, sys
 from pathlib import Path
 from ingestion.corpus.corpus import open_corpus
 from ingestion.jobs import open_jobs
+from ingestion.pipeline.batches import Batch
 from ingestion.telemetry import configure_logging
 from tests.ingestion.corpora import SCOPE, settings_for
 from tests.ingestion.test_jobs_running import _MARKER, poisoned
 
 settings = settings_for(Path(sys.argv[1]), Path(sys.argv[2]))
 configure_logging(settings)
+embed = Batch.embed
+
+def deadly(batch, embedder):
+    if any(_MARKER in text for text in batch._texts.values()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return embed(batch, embedder)
+
+Batch.embed = deadly
 with open_corpus(settings) as corpus:
-    embed = corpus.embedder.embed_documents
-    def deadly(texts):
-        if any(_MARKER in text for text in texts):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return embed(texts)
-    corpus.embedder.embed_documents = deadly
     with open_jobs(settings, corpus) as jobs:
         job = jobs.list(SCOPE).items[0] if sys.argv[3] else jobs.submit(SCOPE, poisoned())
         print(job.id, flush=True)

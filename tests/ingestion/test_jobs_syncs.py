@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from ingestion.corpus.corpus import open_corpus
+from ingestion.corpus.embedding import Embedder
 from ingestion.errors import NotFound
 from ingestion.job_store import ItemStatus, JobFilter, JobId, JobKind, JobState
 from ingestion.jobs import open_jobs
+from ingestion.pipeline.batches import Batch
 from ingestion.source_store import SourceStore
 from ingestion.sources.definitions import FolderOrigin, SourceDefinition, SourceId
 from tests.ingestion.corpora import SCOPE, markdown, settings_for
@@ -71,18 +73,20 @@ def test_a_sync_is_a_job_with_its_changes(tmp_path: Path, models_dir: Path) -> N
     assert [job.id for job in listed] == [second.id, first.id]
 
 
-def test_an_upload_goes_before_the_sync_that_runs(tmp_path: Path, models_dir: Path) -> None:
+def test_an_upload_goes_before_the_sync_that_runs(
+    tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, embed = threading.Event(), Batch.embed
+
+    def embed_and_tell(batch: Batch, embedder: Embedder) -> int:
+        begun.set()
+        return embed(batch, embedder)
+
+    monkeypatch.setattr(Batch, "embed", embed_and_tell)
     settings = settings_for(tmp_path / "data", models_dir)
     definition = fill(tmp_path / "notes", DOCUMENTS)
     with open_corpus(settings) as corpus, open_jobs(settings, corpus) as jobs:
         SourceStore(corpus.database).add(SCOPE, definition)
-        begun, embed = threading.Event(), corpus.embedder.embed_documents
-
-        def embed_and_tell(texts: list[str]) -> object:
-            begun.set()
-            return embed(texts)
-
-        corpus.embedder.embed_documents = embed_and_tell  # type: ignore[method-assign, assignment]
         sync = jobs.sync(SCOPE, NOTES)
         assert jobs.sync(SCOPE, NOTES).id == sync.id
         assert begun.wait(WAIT_S)

@@ -45,7 +45,7 @@ def run(environment: dict[str, str], *arguments: str) -> Result:
 
 
 def upload(url: str, *documents: tuple[str, str]) -> str:
-    rows = [{"id": id_, "uri": f"{id_}.md", "content": text} for id_, text in documents]
+    rows = [{"id": id_, "title": id_, "text": text} for id_, text in documents]
     taken = httpx.post(f"{url}/v1/documents/batch", json={"documents": rows}, timeout=WAIT_S)
     return str(taken.json()["job_id"])
 
@@ -61,7 +61,7 @@ def test_a_job_is_watched_shown_and_listed(environment: dict[str, str], url: str
     assert watched.exit_code == 1
     assert "partial: 2 of 2" in watched.stdout
     assert "1 created, 1 failed" in watched.stdout
-    assert f"{bad}.md" in watched.stdout
+    assert bad in watched.stdout
     assert (shown["id"], shown["kind"], shown["source"], shown["state"]) == (job, "upload", None, "partial")
     assert shown["counts"] == {"created": 1, "failed": 1}
     assert job in listed.stdout
