@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,6 +21,8 @@ IndexOf = Callable[[str], IndexEngine | None]
 
 _versions = tables.versions.c
 _RETIRED = _versions.state == VersionState.RETIRED
+_SWEEPING = _versions.state == VersionState.SWEEPING
+_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +42,18 @@ class Sweeper:
         self._database = database
         self._index_of = index_of
 
-    def sweep_document(self, scope: Scope, key: DocumentKey) -> None:
-        """Remove the retired versions of one document, in every generation. Raises: BackendUnavailable."""
-        condition = and_(_versions.tenant == scope.tenant, _versions.document_key == key, _RETIRED)
-        for ref in self._find(condition):
-            self._sweep(ref, _RETIRED)
+    def sweep_documents(self, scope: Scope, keys: Sequence[DocumentKey]) -> None:
+        """Remove the retired versions of these documents, in every generation. Raises: BackendUnavailable."""
+        for start in range(0, len(keys), _BATCH):
+            mine = and_(_versions.tenant == scope.tenant, _versions.document_key.in_(keys[start : start + _BATCH]))
+            self._sweep(self._find(and_(mine, _RETIRED)), _RETIRED)
 
     def sweep(self, *, staged_before: datetime) -> int:
         """Remove every retired version, and those staged before that time. Returns how many there were."""
         begun = _versions.state.in_([VersionState.STAGED, VersionState.SWEEPING])
         leftover = _RETIRED | and_(begun, _versions.staged_at < staged_before)
         found = self._find(leftover)
-        for ref in found:
-            self._sweep(ref, leftover)
+        self._sweep(found, leftover)
         return len(found)
 
     def _find(self, condition: ColumnElement[bool]) -> list[_VersionRef]:
@@ -63,26 +64,33 @@ class Sweeper:
                 for row in connection.execute(query.where(condition))
             ]
 
-    def _sweep(self, ref: _VersionRef, condition: ColumnElement[bool]) -> None:
-        if not self._move(ref, condition, VersionState.SWEEPING):
-            return
-        claimed = _versions.state == VersionState.SWEEPING
-        try:
-            index = self._index_of(ref.generation)
-            if index is not None:
-                index.delete_version(Scope(ref.tenant), ref.key, ref.version)
-        except PlumblineError:
-            self._move(ref, claimed, VersionState.RETIRED)
-            raise
-        with write_transaction(self._database) as connection:
-            connection.execute(delete(tables.versions).where(_is(ref), claimed))
+    def _sweep(self, refs: Sequence[_VersionRef], condition: ColumnElement[bool]) -> None:
+        """Remove those of the versions that still are in that condition, some hundreds to a transaction."""
+        for start in range(0, len(refs), _BATCH):
+            claimed = self._move(refs[start : start + _BATCH], condition, VersionState.SWEEPING)
+            try:
+                for ref in claimed:
+                    index = self._index_of(ref.generation)
+                    if index is not None:
+                        index.delete_version(Scope(ref.tenant), ref.key, ref.version)
+            except PlumblineError:
+                self._move(claimed, _SWEEPING, VersionState.RETIRED)
+                raise
+            with write_transaction(self._database) as connection:
+                for ref in claimed:
+                    connection.execute(delete(tables.versions).where(_is(ref), _SWEEPING))
 
-    def _move(self, ref: _VersionRef, condition: ColumnElement[bool], state: VersionState) -> bool:
+    def _move(
+        self, refs: Sequence[_VersionRef], condition: ColumnElement[bool], state: VersionState
+    ) -> list[_VersionRef]:
+        """Those of the versions that were in the condition, and are now in that state."""
+        values = {"state": state, "staged_at": datetime.now(UTC)}
         with write_transaction(self._database) as connection:
-            moved = connection.execute(
-                update(tables.versions).where(_is(ref), condition).values(state=state, staged_at=datetime.now(UTC))
-            )
-            return moved.rowcount == 1
+            return [
+                ref
+                for ref in refs
+                if connection.execute(update(tables.versions).where(_is(ref), condition).values(values)).rowcount == 1
+            ]
 
 
 def _is(ref: _VersionRef) -> ColumnElement[bool]:

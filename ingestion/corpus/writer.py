@@ -80,26 +80,24 @@ class CorpusWriter:
         Raises: Overtaken if another generation is the active one by now, or the version was retired meanwhile.
         """
         outcome = self.catalog.publish(scope, draft, chunk_count=chunk_count, generation=self._generation)
-        self._sweeper.sweep_document(scope, draft.key)
+        self._sweeper.sweep_documents(scope, [draft.key])
         return outcome
 
     def admit(self, scope: Scope, draft: DocumentDraft, *, chunk_count: int) -> bool:
         """Make a staged version part of a generation that is being built; False if the document has changed since."""
         admitted = self.catalog.admit(scope, draft, chunk_count=chunk_count)
         if not admitted:
-            self._sweeper.sweep_document(scope, draft.key)
+            self._sweeper.sweep_documents(scope, [draft.key])
         return admitted
 
     def delete(self, scope: Scope, key: DocumentKey) -> None:
         """Remove a document and what was attached to it. When this returns no reader can find them."""
-        for removed in self.catalog.remove_document(scope, key):
-            self._sweeper.sweep_document(scope, removed)
+        self._sweeper.sweep_documents(scope, self.catalog.remove_document(scope, key))
 
     def delete_all(self, scope: Scope, keys: Sequence[DocumentKey]) -> list[DocumentKey]:
         """Remove documents and what was attached to them, for readers all at once; returns those that there were."""
         removed = self.catalog.remove_documents(scope, keys)
-        for key in removed:
-            self._sweeper.sweep_document(scope, key)
+        self._sweeper.sweep_documents(scope, removed)
         return removed
 
     def delete_attachments(self, scope: Scope, key: DocumentKey, *, keep: Collection[DocumentId]) -> None:

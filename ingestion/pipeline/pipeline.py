@@ -216,7 +216,7 @@ class _Pass:
     def _publish(self, parsed: Parsed) -> Outcome:
         draft, writer = parsed.draft, self.corpus.writer
         published = writer.publish(self.scope, draft, chunk_count=len(parsed.chunks))
-        if published is PublishOutcome.UPDATED:
+        if published is not PublishOutcome.SUPERSEDED:
             writer.delete_attachments(self.scope, draft.key, keep=parsed.attachments)
         if self.underway.get(draft.key) == draft.version:
             del self.underway[draft.key]
