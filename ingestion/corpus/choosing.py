@@ -122,7 +122,7 @@ class Chooser:
             log.warning("wanted_embedder_unavailable", code=error.code, detail=error.detail)
             return None
         stored = next((row for row in self._store.all() if row.parts == candidate.parts), candidate)
-        if stored.name == active.name:  # the same space under another fingerprint, such as a dimension given now
+        if stored.parts == active.parts:  # the same space under another fingerprint, such as a dimension given now
             self._store.describe(active.name, fingerprint=candidate.fingerprint)
             return None
         log.warning(

@@ -83,16 +83,17 @@ class Build:
 
         Raises: BackendUnavailable, after which it may be run again; Overtaken if documents can't be built for long.
         """
-        name, fruitless = self._target.index_version, 0
+        name, fruitless, least = self._target.index_version, 0, self._store.count() + 1
         while missing := self._store.count_missing(name):
             self._total = self._store.count()
-            self._done, before = self._total - missing, self.documents
+            fruitless = 0 if missing < least else fruitless + 1
+            if fruitless == _FRUITLESS_ROUNDS:
+                raise Overtaken(f"{missing} documents could not be taken into generation {name}: try again")
+            least = min(least, missing)
+            self._done = self._total - missing - self.documents
             self._tell()
             if not self._round(name):
                 return False
-            fruitless = fruitless + 1 if self.documents == before else 0
-            if fruitless == _FRUITLESS_ROUNDS:
-                raise Overtaken(f"{missing} documents could not be taken into generation {name}: try again")
         self._target.writer.flush()
         return True
 

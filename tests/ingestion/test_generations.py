@@ -203,6 +203,22 @@ def test_a_folder_of_the_program_before_stays_as_it_is_under_the_same_settings(s
         assert generation.embedder_settings is not None
 
 
+def test_another_lexical_encoding_is_served_and_asks_for_a_rebuild(settings: Settings) -> None:
+    with open_bench(settings) as bench:
+        bench.ingest(*pumps(3))
+        old = bench.corpus.index_version
+        with bench.corpus.database.begin() as connection:
+            connection.execute(update(tables.generations).values(lexical="of-old", name="v1-old"))
+            connection.execute(update(tables.versions).values(generation="v1-old"))
+    index = settings.data_dir / "index"
+    (index / f"plumbline-{old}").rename(index / "plumbline-v1-old")
+    with open_corpus(settings) as corpus:
+        assert corpus.index_version == "v1-old"
+        assert corpus.wanted is not None
+        assert corpus.wanted.automatic
+        assert len(corpus.find_exact(SCOPE, "is primed")) == 3
+
+
 def test_weights_that_are_gone_are_a_clear_error(settings: Settings, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.symlink_to(with_other_model(settings).embedder.model)
