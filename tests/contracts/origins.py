@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ingestion.settings import SourcesSettings
-from ingestion.sources.definitions import FolderOrigin, GitOrigin, WebOrigin
+from ingestion.sources.definitions import FolderOrigin, GitOrigin, OriginDefinition, WebOrigin
 from ingestion.sources.folder import Folder
 from ingestion.sources.git import Git
 from ingestion.sources.origin import End, Fetched, Gone, KnownItem, Origin, Sighting, Unavailable, Unchanged
@@ -30,6 +30,11 @@ class World(Protocol):
 
     has_token: bool
     """Whether `Origin.token` gives one."""
+
+    @property
+    def origin(self) -> OriginDefinition:
+        """The place as a source's definition names it."""
+        ...
 
     def put(self, name: str, text: str) -> None:
         """The document exists from now on and holds the text."""
@@ -104,6 +109,10 @@ class FolderWorld:
         self._root = base / "docs"
         self._root.mkdir()
 
+    @property
+    def origin(self) -> FolderOrigin:
+        return FolderOrigin(path=self._root)
+
     def put(self, name: str, text: str) -> None:
         path = self._root / self.key(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +144,7 @@ class FolderWorld:
         aside.rename(self._root)
 
     def open(self) -> Origin:
-        return Folder(FolderOrigin(path=self._root), SUFFIXES, MAX_BYTES, clock=later)
+        return Folder(self.origin, SUFFIXES, MAX_BYTES, clock=later)
 
 
 class GitWorld:
@@ -146,6 +155,10 @@ class GitWorld:
     def __init__(self, base: Path) -> None:
         self.repository = GitRepository(base / "manual")
         self._workspace = base / "workspace"
+
+    @property
+    def origin(self) -> GitOrigin:
+        return GitOrigin(url=str(self.repository.path))
 
     def put(self, name: str, text: str) -> None:
         self.put_all({name: text})
@@ -175,7 +188,7 @@ class GitWorld:
 
     def open(self) -> Origin:
         return Git(
-            GitOrigin(url=str(self.repository.path)),
+            self.origin,
             workspace=self._workspace,
             suffixes=SUFFIXES,
             max_bytes=MAX_BYTES,
@@ -193,6 +206,10 @@ class WebWorld:
         self._start = "/index.html" if by_links else "/sitemap.xml"
         self._by_links = by_links
         self._publish()
+
+    @property
+    def origin(self) -> WebOrigin:
+        return WebOrigin(url=self._site.url(self._start), include=("*.md",), delay_s=0)
 
     def put(self, name: str, text: str) -> None:
         self.put_all({name: text})
@@ -223,7 +240,7 @@ class WebWorld:
 
     def open(self) -> Origin:
         return Web(
-            WebOrigin(url=self._site.url(self._start), include=("*.md",), delay_s=0),
+            self.origin,
             settings=SourcesSettings(allowed_hosts=("127.0.0.1",)),
             max_bytes=MAX_BYTES,
             pause=lambda seconds: None,

@@ -16,14 +16,23 @@ from ingestion.sources.sql import Sql
 
 
 class SqlWorld:
-    """A table whose rows carry the number of the change that made them. Its keys are the documents' plain names."""
+    """A table whose rows carry the number of the change that made them. Its keys are the documents' plain names.
+
+    `name` is the database's in the settings, `address` where it is.
+    """
 
     has_token = False
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, name: str = "shop") -> None:
         self._engine = engine
+        self._name = name
+        self.address = SecretStr(engine.url.render_as_string(hide_password=False))
         self._changes = count(1)
         self._run("CREATE TABLE notes (name VARCHAR(200) PRIMARY KEY, body TEXT, revision INTEGER)")
+
+    @property
+    def origin(self) -> SqlOrigin:
+        return SqlOrigin(database=self._name, table="notes", key="name", text=("body",), updated_at="revision")
 
     def put(self, name: str, text: str) -> None:
         self.put_all({name: text})
@@ -52,8 +61,8 @@ class SqlWorld:
 
     def open(self) -> Origin:
         return Sql(
-            SqlOrigin(database="shop", table="notes", key="name", text=("body",), updated_at="revision"),
-            address=SecretStr(self._engine.url.render_as_string(hide_password=False)),
+            self.origin,
+            address=self.address,
             max_bytes=1_000_000,
             statement_timeout_s=60,
         )
@@ -64,11 +73,11 @@ class SqlWorld:
 
 
 @contextmanager
-def sql_world(address: str) -> Iterator[SqlWorld]:
+def sql_world(address: str, name: str = "shop") -> Iterator[SqlWorld]:
     """A world in the empty database of that address."""
     engine = create_engine(address)
     try:
-        yield SqlWorld(engine)
+        yield SqlWorld(engine, name)
     finally:
         engine.dispose()
 
