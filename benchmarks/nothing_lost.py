@@ -2,28 +2,42 @@
 
 Places of every kind of origin are edited at random, also while they are synced, by a process that is killed again and
 again, at each of its stages; after one undisturbed sync the corpus is compared with the origins and with a corpus that
-met them only then. Tables of Postgres and MariaDB take part where these are installed. `--local` embeds with the
-packaged model; `--server` keeps the index on the Qdrant server that PLUMBLINE_TEST_QDRANT names and the catalogue in
-Postgres. Ends with status 1 if there is any difference.
+met them only then. Tables of Postgres and MariaDB take part where these are installed. `--server` keeps the index on
+the Qdrant server that PLUMBLINE_TEST_QDRANT names, and the catalogue in Postgres. Ends with status 1 if there is any
+difference.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from tests.acceptance.nothing_lost import Ending, Life
-from tests.acceptance.places import open_worlds, settings_of
+from tests.acceptance.places import new_database, open_worlds, settings_of
 from tests.conftest import postgres_programs
 from tests.embeddings_endpoint import Endpoint
 from tests.ingestion.syncing.parts import quick_endpoint
 from tests.mariadb import mariadb_programs, running_mariadb
 from tests.postgres import running_postgres
+from tests.servers import QdrantServer, running_qdrant
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all lives share. With `qdrant` the corpora are on servers."""
+
+    servers: dict[str, str]
+    endpoint: Endpoint
+    qdrant: QdrantServer | None
 
 
 def main() -> None:
@@ -32,32 +46,58 @@ def main() -> None:
     arguments.add_argument("--first", type=int, default=1)
     arguments.add_argument("--edits", type=int, default=200)
     arguments.add_argument("--kills", type=int, default=20)
+    arguments.add_argument("--server", action="store_true")
     chosen = arguments.parse_args()
+    endings = []
     with ExitStack() as stack:
-        endpoint = stack.enter_context(quick_endpoint())
-        servers = {}
-        if (postgres := postgres_programs()) is not None:
-            servers["postgres"] = stack.enter_context(running_postgres(postgres))
-        if (mariadb := mariadb_programs()) is not None:
-            servers["mariadb"] = stack.enter_context(running_mariadb(mariadb))
-        endings = []
+        parts = open_parts(stack, server=chosen.server)
         for seed in range(chosen.first, chosen.first + chosen.seeds):
             started = time.monotonic()
             with tempfile.TemporaryDirectory(prefix="nothing-lost-") as folder:
-                ending = live(Path(folder), servers, endpoint, seed, (chosen.edits, chosen.kills))
+                ending = live(Path(folder), parts, seed, edits=chosen.edits, kills=chosen.kills)
             tell(ending, time.monotonic() - started)
             endings.append(ending)
     differences = sum(len(ending.differences) for ending in endings)
-    print(f"\n{len(endings)} lives: {differences} differences  (promised: 0)")
+    edits = sum(sum(ending.edits.values()) for ending in endings)
+    kills = sum(len(ending.kills) for ending in endings)
+    print(f"\n{edits} edits, {kills} kills in {len(endings)} lives: {differences} differences  (promised: 0)")
     sys.exit(1 if differences else 0)
 
 
-def live(folder: Path, servers: dict[str, str], endpoint: Endpoint, seed: int, size: tuple[int, int]) -> Ending:
+def open_parts(stack: ExitStack, *, server: bool) -> Parts:
+    """Exits with a sentence where a server is asked for and absent."""
+    servers = {}
+    if (postgres := postgres_programs()) is not None:
+        servers["postgres"] = stack.enter_context(running_postgres(postgres))
+    if (mariadb := mariadb_programs()) is not None:
+        servers["mariadb"] = stack.enter_context(running_mariadb(mariadb))
+    qdrant = None
+    if server:
+        binary = os.environ.get("PLUMBLINE_TEST_QDRANT")
+        if not binary or "postgres" not in servers:
+            sys.exit("--server needs Postgres, and a Qdrant server that PLUMBLINE_TEST_QDRANT names")
+        storage = stack.enter_context(tempfile.TemporaryDirectory(prefix="nothing-lost-qdrant-"))
+        qdrant = stack.enter_context(running_qdrant(Path(binary), Path(storage)))
+    return Parts(servers, stack.enter_context(quick_endpoint()), qdrant)
+
+
+def live(folder: Path, parts: Parts, seed: int, *, edits: int, kills: int) -> Ending:
     """One life of so many edits and kills."""
-    edits, kills = size
-    with open_worlds(folder / "places", servers) as worlds:
-        settings, fresh = (settings_of(worlds, folder / name, endpoint) for name in ("corpus", "fresh"))
+    with ExitStack() as stack:
+        worlds = stack.enter_context(open_worlds(folder / "places", parts.servers))
+        settings, fresh = (
+            settings_of(worlds, folder / name, parts.endpoint, **_stores(stack, parts, f"{name}-{seed}"))
+            for name in ("corpus", "fresh")
+        )
         return Life(worlds, settings, seed=seed, edits=edits, kills=kills).run(fresh)
+
+
+def _stores(stack: ExitStack, parts: Parts, name: str) -> dict[str, object]:
+    """Where catalogue and index are, if not in the data folder."""
+    if parts.qdrant is None:
+        return {}
+    database = stack.enter_context(new_database(parts.servers["postgres"]))
+    return {"database_url": SecretStr(database), "index": parts.qdrant.settings(name)}
 
 
 def tell(ending: Ending, seconds: float) -> None:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ _SHARED = 0.3
 """Of the edits of a round, how many are made while a sync stands still in the middle."""
 _NEAR = 1e-3
 _TRIES = 4
+_GIT = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,13 @@ class _Target:
     number: int
     held: bool = True
     after_s: float = 0.0
+    source: str | None = None
+    """Any if it is None."""
+
+    def is_hit(self, event: Event) -> bool:
+        if self.source is not None:
+            return (event.source, event.stage) == (self.source, self.stage)
+        return (event.stage, event.number) == (self.stage, self.number)
 
 
 class Life:
@@ -136,7 +145,7 @@ class Life:
                 self._edit(round((1 - _SHARED) * self._left_per_kill()), target.stage)
                 if killed := self._sync(target):
                     break
-                target = replace(target, number=1)
+                target = replace(target, number=1, after_s=target.after_s / 4)
             assert killed, f"seed {self.ending.seed}: there was no chance to kill at {target}"
         self._edit(self._planned - self._made, "")
         self._end()
@@ -154,7 +163,12 @@ class Life:
         return (self._planned - self._made) / max(1, self._kills - len(self.ending.kills))
 
     def _target(self, stage: str | None) -> _Target:
-        """At that stage to the event; at a random one, mostly some milliseconds later, wherever that is."""
+        """Held at that stage; if none is named at any, and mostly some milliseconds later, wherever that is.
+
+        Git gets a share of its own: it is at work for some tenths of a second after the first look.
+        """
+        if stage is None and self._chance.random() < _GIT:
+            return _Target("looking", 1, False, self._chance.uniform(0, 0.4), "git")
         chosen = stage or self._chance.choice(STAGES)
         number = self._chance.randint(1, 12 if chosen in _OFTEN else 3)
         held = stage is not None or self._chance.random() < 0.2
@@ -193,8 +207,7 @@ class Life:
         with process:
             for event in process.events():
                 self._note(event, begun_at)
-                hit = target is not None and (event.stage, event.number) == (target.stage, target.number)
-                if hit and target is not None:
+                if target is not None and target.is_hit(event):
                     if not target.held:
                         time.sleep(target.after_s)
                     return self._kill(process, event, target, begun_at)
@@ -284,10 +297,12 @@ class Life:
 
     def _compare(self, fresh: Settings) -> None:
         if self._settings.database_url is None:
+            # Where others may be at work, what a process left is swept only an hour later.
             for state, count in _states(self._settings.data_dir).items():
                 if state != "live":
                     self._differs("corpus", f"{count} versions are {state}")
         with open_corpus(self._settings) as corpus:
+            corpus.writer.sweep(staged_before=datetime.now(UTC))
             self._reconcile(corpus)
             self._search(corpus)
             held, vectors = _held(corpus), _vectors(corpus)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from email.message import EmailMessage
@@ -185,29 +186,28 @@ def open_worlds(folder: Path, servers: dict[str, str]) -> Iterator[dict[str, Wor
             "sqlite": stack.enter_context(sql_world(f"sqlite:///{places['sqlite'] / 'shop.db'}", "sqlite")),
         }
         for kind, address in servers.items():
-            worlds[kind] = stack.enter_context(_table_on(address, kind))
+            worlds[kind] = stack.enter_context(sql_world(stack.enter_context(new_database(address)), kind))
         yield worlds
 
 
 @contextmanager
-def _table_on(server: str, name: str) -> Iterator[SqlWorld]:
-    """A table in a new database of its own."""
+def new_database(server: str) -> Iterator[str]:
+    """The address of an empty database of its own on that server."""
     admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    name = f"nothing_lost_{uuid.uuid4().hex}"
     try:
         with admin.connect() as connection:
-            connection.execute(sql("CREATE DATABASE nothing_lost"))
-        address = make_url(server).set(database="nothing_lost").render_as_string(hide_password=False)
-        with sql_world(address, name) as world:
-            yield world
+            connection.execute(sql(f"CREATE DATABASE {name}"))
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
         with admin.connect() as connection:
             forced = " WITH (FORCE)" if admin.dialect.name == "postgresql" else ""
-            connection.execute(sql(f"DROP DATABASE nothing_lost{forced}"))
+            connection.execute(sql(f"DROP DATABASE {name}{forced}"))
     finally:
         admin.dispose()
 
 
-def settings_of(worlds: dict[str, World], data_dir: Path, endpoint: Endpoint) -> Settings:
+def settings_of(worlds: dict[str, World], data_dir: Path, endpoint: Endpoint, **changed: object) -> Settings:
     """Settings with which these places may be read, with the quick embedder."""
     databases = {name: world.address for name, world in worlds.items() if isinstance(world, SqlWorld)}
     sources = SourcesSettings(databases=databases, allowed_hosts=("127.0.0.1",))
-    return quick_settings(data_dir, endpoint, sources=sources)
+    return quick_settings(data_dir, endpoint, sources=sources, **changed)
