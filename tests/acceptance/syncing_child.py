@@ -90,7 +90,7 @@ class Teller:
 
     def turn(self) -> None:
         """Before a batch is embedded, and before documents are deleted."""
-        self.step("embedding" if self._staged else "deleting")
+        self.step("embedding" if self._staged else "turning")
 
     # What the database is about to do, and has done.
 

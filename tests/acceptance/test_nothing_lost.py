@@ -43,7 +43,7 @@ def test_origin_and_corpus_do_not_differ(ending: Ending, source: str) -> None:
 @pytest.mark.timeout(900)
 def test_nothing_is_left_over_and_all_is_as_if_it_had_come_at_once(ending: Ending) -> None:
     assert ending.differences == []
-    assert sum(ending.edits.values()) == EDITS
+    assert sum(ending.edits.values()) >= EDITS
     assert ending.edits_beside > 0
 
 
