@@ -23,6 +23,7 @@ _READS: dict[str, Callable[[IndexEngine, Scope], Any]] = {
     "find_exact": lambda engine, scope: engine.find_exact(scope, "gateway", IndexQuery()),
     "count": lambda engine, scope: engine.count(scope) + engine.count(scope, _QUERY),
     "scan": lambda engine, scope: list(engine.scan(scope)),
+    "vectors": lambda engine, scope: engine.vectors(scope, [point(ACME, number).id for number in range(9)]),
 }
 _WRITES: dict[str, Callable[[IndexEngine, Scope], None]] = {
     "upsert": lambda engine, scope: engine.upsert(scope, [point(scope, 77, "gateway")]),

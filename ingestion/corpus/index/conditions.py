@@ -22,12 +22,12 @@ from ingestion.corpus.filters import (
 )
 from ingestion.corpus.index.engine import IndexQuery
 from ingestion.corpus.index.payload import fact, fold, metadata_path, presence, timestamp
-from ingestion.corpus.records import DocumentKey, VersionId
+from ingestion.corpus.records import ChunkId, DocumentKey, VersionId
 from ingestion.corpus.scope import Scope
 from ingestion.errors import InvalidRequest
 
 ScopedFilter = NewType("ScopedFilter", object)
-"""An engine's filter that holds the tenant condition. Made by `reading` and `writing` below and nowhere else."""
+"""An engine's filter that holds the tenant condition. Made by `reading`, `among` and `writing` alone."""
 
 _PATHS = {"label": "labels"}
 
@@ -47,6 +47,8 @@ class Dialect(Protocol):
 
     def is_empty(self, path: str) -> Any: ...
 
+    def has_id(self, ids: Sequence[ChunkId]) -> Any: ...
+
 
 def vendor_filter(where: ScopedFilter) -> Any:
     """What the engine takes: only a filter with a scope in it can become one."""
@@ -65,6 +67,15 @@ def reading(dialect: Dialect, scope: Scope, query: IndexQuery, *, needle: str | 
         must.append(_group(dialect, query.filter))
     if needle:
         must.append(dialect.contain("folded", fold(needle)))
+    return ScopedFilter(dialect.group(must=must, should=[], must_not=[]))
+
+
+def among(dialect: Dialect, scope: Scope, ids: Sequence[ChunkId]) -> ScopedFilter:
+    """Those of the chunks that this scope may read."""
+    must = [_tenant(dialect, scope), dialect.has_id(ids)]
+    readers = scope.readers()
+    if readers is not None:
+        must.append(dialect.match("readers", readers))
     return ScopedFilter(dialect.group(must=must, should=[], must_not=[]))
 
 

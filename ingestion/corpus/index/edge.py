@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.corpus.filters import Number
-from ingestion.corpus.index.conditions import ScopedFilter, reading, vendor_filter, writing
+from ingestion.corpus.index.conditions import ScopedFilter, among, reading, vendor_filter, writing
 from ingestion.corpus.index.engine import IndexPoint, IndexQuery, Legs, ranking
 from ingestion.corpus.index.payload import (
     DENSE,
@@ -108,9 +108,15 @@ class EdgeIndex:
                 return
 
     def vectors(self, scope: Scope, ids: Sequence[ChunkId]) -> dict[ChunkId, NDArray[np.float32]]:
+        if not ids:
+            return {}
+        where = among(self._dialect, scope, ids)
+        request = self._q.ScrollRequest(
+            limit=len(ids), filter=vendor_filter(where), with_payload=False, with_vector=[DENSE]
+        )
         with _translated():
-            records = self._shard.retrieve(list(ids), with_payload=["tenant"], with_vector=[DENSE])
-        return dense_vectors(scope, records)
+            records, _ = self._shard.scroll(request)
+        return dense_vectors(records)
 
     def flush(self) -> None:
         with self._writing, _translated():
@@ -180,6 +186,9 @@ class EdgeDialect:
 
     def is_empty(self, path: str) -> Any:
         return self._q.IsEmptyCondition(path)
+
+    def has_id(self, ids: Sequence[ChunkId]) -> Any:
+        return self._q.HasIdCondition(set(ids))
 
 
 class _Translated:

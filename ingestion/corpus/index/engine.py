@@ -101,7 +101,7 @@ class IndexEngine(Protocol):
         ...
 
     def vectors(self, scope: Scope, ids: Sequence[ChunkId]) -> dict[ChunkId, NDArray[np.float32]]:
-        """The dense vectors, `(dim,) float32`, of those of the chunks that the tenant has."""
+        """The dense vectors, `(dim,) float32`, of those of the chunks that the scope may read."""
         ...
 
     def flush(self) -> None:

@@ -93,13 +93,9 @@ def presence(name: str) -> str:
     return f"key:{_encode(name)}"
 
 
-def dense_vectors(scope: Scope, records: Iterable[Any]) -> dict[ChunkId, NDArray[np.float32]]:
-    """Dense vectors of either engine's records, of the scope's tenant only."""
-    return {
-        ChunkId(str(record.id)): np.asarray(record.vector[DENSE], dtype=np.float32)
-        for record in records
-        if (record.payload or {}).get("tenant") == scope.tenant
-    }
+def dense_vectors(records: Iterable[Any]) -> dict[ChunkId, NDArray[np.float32]]:
+    """Dense vectors of either engine's records."""
+    return {ChunkId(str(record.id)): np.asarray(record.vector[DENSE], dtype=np.float32) for record in records}
 
 
 def check_dimension(vectors: Sequence[NDArray[np.float32]], dimension: int) -> None:

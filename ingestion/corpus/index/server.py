@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.corpus.filters import Number
-from ingestion.corpus.index.conditions import ScopedFilter, reading, vendor_filter, writing
+from ingestion.corpus.index.conditions import ScopedFilter, among, reading, vendor_filter, writing
 from ingestion.corpus.index.engine import IndexPoint, IndexQuery, Legs, ranking
 from ingestion.corpus.index.payload import (
     DENSE,
@@ -109,9 +109,18 @@ class ServerIndex:
                 return
 
     def vectors(self, scope: Scope, ids: Sequence[ChunkId]) -> dict[ChunkId, NDArray[np.float32]]:
+        if not ids:
+            return {}
+        where = among(self._dialect, scope, ids)
         with self._translated:
-            records = self._client.retrieve(self._name, list(ids), with_payload=["tenant"], with_vectors=[DENSE])
-        return dense_vectors(scope, records)
+            records, _ = self._client.scroll(
+                self._name,
+                scroll_filter=vendor_filter(where),
+                limit=len(ids),
+                with_payload=False,
+                with_vectors=[DENSE],
+            )
+        return dense_vectors(records)
 
     def flush(self) -> None:
         """Nothing to do: the server answers a write once it is in its log."""
@@ -217,6 +226,9 @@ class ServerDialect:
 
     def is_empty(self, path: str) -> Any:
         return self._m.IsEmptyCondition(is_empty=self._m.PayloadField(key=path))
+
+    def has_id(self, ids: Sequence[ChunkId]) -> Any:
+        return self._m.HasIdCondition(has_id=list(ids))
 
 
 def drop_collection(settings: IndexSettings, name: str) -> None:
