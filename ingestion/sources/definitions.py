@@ -17,6 +17,7 @@ from ingestion.sources.matching import checked
 SourceId = NewType("SourceId", str)
 """Chosen by the user, unique within the tenant: what `source` of a document says."""
 
+_A_YEAR_S = 366 * 86_400
 _RESERVED = frozenset({"upload", "files"})
 _ID = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 _REPOSITORY = re.compile(
@@ -108,9 +109,7 @@ class WebOrigin(_Definition):
     """A site, by its sitemap or by the links of a start page; never beyond the start's host and folder."""
 
     kind: Literal["web"] = "web"
-    url: str = Field(
-        pattern=r"^https?://", max_length=2000, description="start page, or a sitemap (a path that ends in `.xml`)"
-    )
+    url: str = Field(max_length=2000, description="http or https: start page, or a sitemap (a path that ends in `.xml`)")
     include: Globs = Field(
         (), description="only paths that match one of these globs (`/docs/**`); others are read for their links alone"
     )
@@ -121,6 +120,8 @@ class WebOrigin(_Definition):
     @field_validator("url")
     @classmethod
     def _without_credentials(cls, url: str) -> str:
+        if not re.match(r"https?://", url):
+            raise ValueError("give an address that begins with https:// or http://")
         authority = re.split(r"[/?#]", url.partition("://")[2])[0]
         if not authority or "@" in authority or not url.isprintable() or " " in url:
             raise ValueError("give the address of a page, with a host and without user or password")
@@ -173,7 +174,9 @@ class SourceDefinition(_Definition):
     collection: str = Field(DEFAULT_COLLECTION, max_length=64, description="where its documents go")
     labels: tuple[str, ...] = Field((), max_length=50, description="groups that may read them; all if none is named")
     metadata: dict[str, MetadataValue] = Field(default_factory=dict, description="stored with each of its documents")
-    interval_s: int | None = Field(None, ge=10, description="seconds between two syncs; only on demand if unset")
+    interval_s: int | None = Field(
+        None, ge=10, le=_A_YEAR_S, description="seconds between two syncs; only on demand if unset"
+    )
 
     @field_validator("id")
     @classmethod

@@ -137,7 +137,10 @@ def respond(fault: Fault, request_id: str, headers: Mapping[str, str] | None = N
 def field_problems(errors: Sequence[Any]) -> tuple[FieldProblem, ...]:
     """Pydantic's errors with JSON pointers; where a request has several parts, the part's name is left out."""
     return tuple(
-        FieldProblem(pointer=pointer_of(error["loc"]), detail=error["msg"], code=error["type"]) for error in errors
+        FieldProblem(
+            pointer=pointer_of(error["loc"]), detail=error["msg"].removeprefix("Value error, "), code=error["type"]
+        )
+        for error in errors
     )
 
 

@@ -14,13 +14,19 @@ from pydantic import ValidationError
 
 from ingestion.corpus.records import DEFAULT_COLLECTION
 from ingestion.errors import InvalidRequest
-from ingestion.sources.definitions import FolderOrigin, GitOrigin, SourceDefinition, SqlOrigin, WebOrigin
+from ingestion.sources.definitions import FolderOrigin, GitOrigin, SqlOrigin, WebOrigin
+from service.api.models.sources import SourceRequest
 from service.cli.console import err, reported
+from service.cli.desks import Facts
 from service.cli.options import ApiKey, Caller, Tenant, Url
 
-app = typer.Typer(name="add", help="Add a source; `sync` then brings its documents.", no_args_is_help=True)
+app = typer.Typer(
+    name="add", help="Add a source: a folder, a Git repository, a web site or an SQL table.", no_args_is_help=True
+)
 
-NewId = Annotated[str, typer.Argument(help="Name to give it: lower-case letters, digits, dots and dashes.")]
+NewId = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name to give it: lower-case letters, digits, dots and dashes.")
+]
 InCollection = Annotated[str, typer.Option("--collection", help="Collection to put the documents in.")]
 Labels = Annotated[list[str] | None, typer.Option("--label", help="Group that may read them; may be repeated.")]
 MetadataPairs = Annotated[
@@ -46,8 +52,10 @@ class _Filing:
 @app.command("folder")
 def add_folder(
     id_: NewId,
-    path: Annotated[Path, typer.Argument(help="The folder; all that lies below it is read.")],
-    watch: Annotated[bool, typer.Option(help="Sync as soon as something changes, while the service runs.")] = False,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder; all that lies below it is read.")],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Sync as soon as something changes, while the service runs.")
+    ] = False,
     include: Include = None,
     exclude: Exclude = None,
     collection: InCollection = DEFAULT_COLLECTION,
@@ -61,6 +69,8 @@ def add_folder(
     """A folder of this machine (with --url: of the machine of the service)."""
     with _checked():
         whole = path if url else path.resolve()
+        if not url and not whole.is_dir():
+            raise InvalidRequest(f"{whole} is not a folder")
         origin = FolderOrigin(path=whole, watch=watch, include=_globs(include), exclude=_globs(exclude))
         _add(Caller(tenant, url, api_key), id_, origin, _Filing(collection, label, metadata, every))
 
@@ -68,7 +78,9 @@ def add_folder(
 @app.command("git")
 def add_git(
     id_: NewId,
-    repository: Annotated[str, typer.Argument(help="What `git clone` takes: https, ssh, or a path.")],
+    repository: Annotated[
+        str, typer.Argument(metavar="REPOSITORY", help="What `git clone` takes: https, ssh, or a path.")
+    ],
     branch: Annotated[str | None, typer.Option(help="The repository's default branch if not given.")] = None,
     subpath: Annotated[str, typer.Option(help="Only this folder of the repository.")] = "",
     include: Include = None,
@@ -92,7 +104,7 @@ def add_git(
 @app.command("web")
 def add_web(
     id_: NewId,
-    start: Annotated[str, typer.Argument(help="Start page, or a sitemap (`.xml`).")],
+    start: Annotated[str, typer.Argument(metavar="ADDRESS", help="Start page, or a sitemap (`.xml`).")],
     max_pages: Annotated[int, typer.Option(help="Read no more pages than this.")] = 1000,
     delay: Annotated[float, typer.Option(help="Seconds between two requests.")] = 0.2,
     include: Include = None,
@@ -116,7 +128,9 @@ def add_web(
 @app.command("sql")
 def add_sql(
     id_: NewId,
-    database: Annotated[str, typer.Argument(help="Name of a database in PLUMBLINE_SOURCES__DATABASES.")],
+    database: Annotated[
+        str, typer.Argument(metavar="DATABASE", help="Name of a database in PLUMBLINE_SOURCES__DATABASES.")
+    ],
     key: Annotated[str, typer.Option(help="Column that identifies a row.")],
     text: Annotated[list[str], typer.Option(help="Column with text; may be repeated.")],
     table: Annotated[str | None, typer.Option(help="Table or view.")] = None,
@@ -154,12 +168,14 @@ def _checked() -> Iterator[None]:
         try:
             yield
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'source'}: {one['msg']}" for one in error.errors())
+            wrong = "; ".join(
+                f"{_field(one['loc'])}{one['msg'].removeprefix('Value error, ')}" for one in error.errors()
+            )
             raise InvalidRequest(wrong) from error
 
 
 def _add(caller: Caller, id_: str, origin: FolderOrigin | GitOrigin | WebOrigin | SqlOrigin, filing: _Filing) -> None:
-    definition = SourceDefinition(
+    definition = SourceRequest(
         id=id_,
         origin=origin,
         collection=filing.collection,
@@ -168,8 +184,19 @@ def _add(caller: Caller, id_: str, origin: FolderOrigin | GitOrigin | WebOrigin 
         interval_s=None if filing.every is None else _seconds(filing.every),
     )
     source = caller.desk().add(definition)
-    told = "it is synced while the service runs" if source["interval_s"] else f"now: plumbline source sync {id_}"
-    err().print(f"{id_} is added; {told}", highlight=False)
+    err().print(f"{id_} is added: {how_synced(source)}", highlight=False)
+
+
+def how_synced(source: Facts) -> str:
+    """What brings the documents of a source, in words."""
+    if source["interval_s"] or source["origin"].get("watch"):
+        return "the service syncs it while it runs"
+    return f"sync it with `plumbline source sync {source['id']}`"
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    names = [str(part) for part in location if not isinstance(part, int)]
+    return f"{'.'.join(names)}: " if names else ""
 
 
 def _seconds(text: str) -> int:

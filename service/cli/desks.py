@@ -5,20 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from ingestion.corpus.corpus import open_corpus
 from ingestion.corpus.scope import Scope
+from ingestion.errors import SourceUnavailable
+from ingestion.jobs import JobKind, JobState
 from ingestion.sources.definitions import SourceDefinition, SourceId
-from ingestion.syncing import Oversight, Sources, SourceStore, SyncProgress, open_syncer
+from ingestion.syncing import ItemRecord, ItemStatus, Oversight, Sources, SourceStore, SyncProgress, open_syncer
+from ingestion.telemetry import configure_logging
 from service.api.models.sources import ReconciliationModel, SourceModel
 from service.cli.remote import Remote
 from service.settings import ServiceSettings
 
 _POLL_S = 0.5
 _PAGE = 100
+_MOST_FAILURES = 1000
+_INCOMPLETE = "not everything at the origin could be looked at: nothing was deleted, and the next sync tries again"
 _COUNTS = ("created", "updated", "unchanged", "deleted", "failed", "quarantined")
 
 Facts = dict[str, Any]
@@ -26,13 +31,15 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SyncState:
-    """How far a sync has come. `ended` says how it ended, None while it runs."""
+    """How far a sync has come. `ended` says how it ended, None while it runs; `failures` are told at the end."""
 
     done: int
     total: int | None
     counts: Mapping[str, int]
+    stage: str | None = None
     ended: str | None = None
     detail: str | None = None
+    failures: tuple[Facts, ...] = ()
 
 
 Show = Callable[[SyncState], None]
@@ -101,23 +108,42 @@ class LocalDesk:
             return sources.retry(self._scope, SourceId(id_))
 
     def reconcile(self, id_: str) -> Facts:
+        self._hush()
         with self._sources() as sources:
             return _facts(ReconciliationModel.of(sources.reconcile(self._scope, SourceId(id_))))
 
     def sync(self, id_: str, show: Show) -> SyncState:
+        self._hush()
+        failures: list[Facts] = []
+
         def progress(state: SyncProgress) -> None:
-            counts = {name: getattr(state, name) for name in _COUNTS}
-            show(SyncState(state.seen, state.total, counts))
+            show(SyncState(state.seen, state.total, _counts(asdict(state)), state.stage))
+
+        def record(item: ItemRecord) -> None:
+            if item.status in (ItemStatus.FAILED, ItemStatus.QUARANTINED) and len(failures) < _MOST_FAILURES:
+                failures.append({"id": item.document_id, "uri": item.uri, "code": item.code, "detail": item.detail})
 
         with open_corpus(self._settings) as corpus, open_syncer(corpus, self._settings) as syncer:
             try:
-                report = syncer.sync(self._scope, SourceId(id_), Oversight(progress))
+                report = syncer.sync(self._scope, SourceId(id_), Oversight(progress, record=record))
+            except SourceUnavailable as error:
+                return SyncState(0, None, _counts({}), ended=JobState.FAILED, detail=error.detail)
             finally:
                 corpus.writer.flush()
-        counts = {name: report.counts()[name] for name in _COUNTS}
-        detail = None if report.complete else "not everything at the origin could be looked at: nothing was deleted"
         failed = report.failed or report.quarantined or not report.complete
-        return SyncState(report.seen, report.seen, counts, "partial" if failed else "succeeded", detail)
+        return SyncState(
+            report.seen,
+            report.seen,
+            _counts(report.counts()),
+            ended=JobState.PARTIAL if failed else JobState.SUCCEEDED,
+            detail=None if report.complete else _INCOMPLETE,
+            failures=tuple(failures),
+        )
+
+    def _hush(self) -> None:
+        """What a log would warn of, the command tells at its end."""
+        if self._settings.log_level == "warning":
+            configure_logging(self._settings.model_copy(update={"log_level": "error"}))
 
     @contextmanager
     def _sources(self) -> Iterator[Sources]:
@@ -148,7 +174,7 @@ class RemoteDesk:
         return self._remote.call("GET", _path(id_))
 
     def remove(self, id_: str) -> None:
-        self._remote.call("DELETE", _path(id_))
+        self._remote.call("DELETE", _path(id_), patient=True)
 
     def set_paused(self, id_: str, paused: bool) -> Facts:
         return self._remote.call("POST", _path(id_, "pause" if paused else "resume"))
@@ -157,21 +183,32 @@ class RemoteDesk:
         return int(self._remote.call("POST", _path(id_, "retry"))["documents"])
 
     def reconcile(self, id_: str) -> Facts:
-        return self._remote.call("GET", _path(id_, "reconcile"))
+        return self._remote.call("GET", _path(id_, "reconcile"), patient=True)
 
     def sync(self, id_: str, show: Show) -> SyncState:
         job = self._remote.call("POST", _path(id_, "sync"))
-        while True:
-            is_over = job["state"] not in ("queued", "running")
-            counts = {name: (job["counts"] or {}).get(name, 0) for name in _COUNTS}
-            state = SyncState(
-                job["done"], job["total"] or None, counts, job["state"] if is_over else None, job["detail"]
-            )
-            show(state)
-            if is_over:
-                return state
+        while JobState(job["state"]) in (JobState.QUEUED, JobState.RUNNING):
+            stage = job["stage"] or job["state"]
+            show(SyncState(job["done"], job["total"] or None, _counts(job["counts"]), stage))
             time.sleep(_POLL_S)
-            job = self._remote.call("GET", f"/v1/jobs/{job['id']}")
+            job = self._newest(id_, job["id"])
+        job = self._remote.call("GET", f"/v1/jobs/{job['id']}")
+        return SyncState(
+            job["done"],
+            job["total"],
+            _counts(job["counts"]),
+            ended=job["state"],
+            detail=job["detail"],
+            failures=tuple(job["failures"]),
+        )
+
+    def _newest(self, id_: str, job_id: str) -> Facts:
+        """The job as a list tells it: without its documents, of which there may be thousands."""
+        page = self._remote.call("GET", f"/v1/jobs?kind={JobKind.SYNC}&source={quote(id_, safe='')}&limit=1")
+        for job in page["jobs"]:
+            if job["id"] == job_id:
+                return dict(job)
+        return self._remote.call("GET", f"/v1/jobs/{job_id}")
 
 
 def _path(id_: str, action: str = "") -> str:
@@ -180,3 +217,7 @@ def _path(id_: str, action: str = "") -> str:
 
 def _facts(model: SourceModel | ReconciliationModel) -> Facts:
     return model.model_dump(mode="json")
+
+
+def _counts(told: Mapping[str, Any] | None) -> dict[str, int]:
+    return {name: (told or {}).get(name, 0) for name in _COUNTS}

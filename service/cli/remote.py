@@ -9,16 +9,23 @@ from typing import Any
 
 import httpx
 
-from ingestion.errors import BackendUnavailable, PlumblineError
+from ingestion.errors import BackendUnavailable, Conflict, NotFound, PlumblineError, SourceUnavailable
 from service.errors import Forbidden, Unauthenticated
 
 _TIMEOUT = httpx.Timeout(30, read=300)
+_PATIENT = httpx.Timeout(30, read=6 * 3600)
 
 
 class ServiceRefused(PlumblineError):
     """The service answered with a problem; its own words are the detail."""
 
     code = "invalid_request"
+
+
+class ServiceFailed(PlumblineError):
+    """The service answered that it, or something that it depends on, does not work."""
+
+    code = "backend_unavailable"
 
 
 class Remote:
@@ -28,9 +35,14 @@ class Remote:
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What the service answers, {} if it has nothing to say. Raises what `search` raises."""
-        with self._open(path, body, method=method) as response:
+    def call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, patient: bool = False
+    ) -> dict[str, Any]:
+        """What the service answers, {} if it has nothing to say. `patient`: it may take hours.
+
+        Raises what `search` raises; NotFound, Conflict, SourceUnavailable.
+        """
+        with self._open(path, body, method=method, timeout=_PATIENT if patient else _TIMEOUT) as response:
             content = response.read()
             found: dict[str, Any] = json.loads(content) if content else {}
             return found
@@ -56,10 +68,12 @@ class Remote:
                     yield name, data
 
     @contextmanager
-    def _open(self, path: str, body: dict[str, Any] | None, *, method: str = "POST") -> Iterator[httpx.Response]:
+    def _open(
+        self, path: str, body: dict[str, Any] | None, *, method: str = "POST", timeout: httpx.Timeout = _TIMEOUT
+    ) -> Iterator[httpx.Response]:
         try:
             with (
-                httpx.Client(timeout=_TIMEOUT, headers=self._headers) as client,
+                httpx.Client(timeout=timeout, headers=self._headers) as client,
                 client.stream(method, self._url + path, json=body) as response,
             ):
                 if response.is_error:
@@ -70,10 +84,19 @@ class Remote:
 
 
 def _refusal(response: httpx.Response) -> PlumblineError:
+    """The error that the same request would have raised in this process."""
     response.read()
     try:
-        detail = str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        detail = f"status {response.status_code}"
-    kinds: dict[int, type[PlumblineError]] = {401: Unauthenticated, 403: Forbidden}
+        told = response.json()
+        detail, code = str(told["detail"]), str(told.get("code"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        detail, code = f"status {response.status_code}", ""
+    kinds: dict[int, type[PlumblineError]] = {
+        401: Unauthenticated,
+        403: Forbidden,
+        404: NotFound,
+        409: Conflict,
+        500: ServiceFailed,
+        503: SourceUnavailable if code == SourceUnavailable.code else ServiceFailed,
+    }
     return kinds.get(response.status_code, ServiceRefused)(detail)

@@ -2,16 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from ingestion.sources.definitions import OriginDefinition
+from ingestion.corpus.records import DEFAULT_COLLECTION
+from ingestion.sources.definitions import OriginDefinition, SourceDefinition
 from ingestion.syncing import Difference, Reconciliation, Source, SourceHealth
-from service.api.models.fields import Cursor, Reply, Request
+from service.api.models.fields import CollectionName, Cursor, Labels, MetadataMap, Reply, Request
 
 MAX_PAGE = 100
+_TAGS = ("union_tag_invalid", "union_tag_not_found")
+_KINDS = "must be folder, git, web or sql"
+
+
+class SourceRequest(SourceDefinition):
+    """A source as it is added or defined anew."""
+
+    collection: CollectionName = Field(DEFAULT_COLLECTION, description="where its documents go")
+    labels: Labels = ()
+    metadata: MetadataMap = Field(default_factory=dict, description="stored with each of its documents")
+
+    @field_validator("origin", mode="wrap")
+    @classmethod
+    def _found_where_it_stands(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        """What is wrong is told of `/origin/path`, not of `/origin/folder/path`: nobody sent such a field."""
+        if any("\0" in text or not _is_unicode(text) for text in _texts(value)):
+            raise PydanticCustomError("string_unicode", "holds a NUL character or a lone surrogate")
+        try:
+            return check(value)
+        except ValidationError as error:
+            raise ValidationError.from_exception_data(error.title, [_moved(one) for one in error.errors()]) from None
+
+
+def _moved(error: Any) -> InitErrorDetails:
+    location, told = (("kind",), _KINDS) if error["type"] in _TAGS else (error["loc"][1:], error["msg"])
+    # As an error of ours: one of theirs would have to be given the context of its message again.
+    return InitErrorDetails(type=PydanticCustomError(error["type"], told), loc=location, input=error["input"])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in what JSON gave."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in (*value, *value.values()):
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class SourceErrorModel(Reply):
@@ -100,9 +150,9 @@ class ReconciliationModel(Reply):
 
     equal: bool
     complete: bool
-    documents: int = Field(description="at the origin")
+    documents: int = Field(description="in the corpus, files attached to others not counted")
     missing: DifferenceModel = Field(description="at the origin, not in the corpus")
-    stale: DifferenceModel = Field(description="in the corpus as another version")
+    stale: DifferenceModel = Field(description="at the origin, and in the corpus as another version")
     orphaned: DifferenceModel = Field(description="in the corpus, not at the origin")
     failed: DifferenceModel = Field(description="at the origin; why it is not in the corpus as it is, is known")
     quarantined: DifferenceModel = Field(description="failed so often that it is no longer tried")

@@ -8,21 +8,29 @@ from fastapi import APIRouter, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 
 from ingestion.errors import InvalidRequest
-from ingestion.sources.definitions import SourceDefinition, SourceId
+from ingestion.sources.definitions import SourceId
 from service.api.access import Administering, Ingesting, Running
+from service.api.models.fields import DocumentIdText
 from service.api.models.jobs import JobModel
-from service.api.models.sources import ReconciliationModel, Retried, SourceModel, SourcePage, SourceParameters
+from service.api.models.sources import (
+    ReconciliationModel,
+    Retried,
+    SourceModel,
+    SourcePage,
+    SourceParameters,
+    SourceRequest,
+)
 from service.api.problems import RESPONSES
 from service.api.replies import IdempotencyKey, fingerprint_of, once, reply
 
 router = APIRouter(tags=["sources"], responses=RESPONSES)
 
-PathSource = Annotated[SourceId, Path(max_length=64, description="the source's id")]
+PathSource = Annotated[DocumentIdText, Path(max_length=64, description="the source's id")]
 
 
 @router.post("/v1/sources", response_model=SourceModel, status_code=201, summary="Add a source")
 async def add_source(
-    definition: SourceDefinition, principal: Administering, runtime: Running, key: IdempotencyKey = None
+    definition: SourceRequest, principal: Administering, runtime: Running, key: IdempotencyKey = None
 ) -> Response:
     """It is synced at once if it has an interval, else on demand. Folders, repositories of this machine and databases
     must be among those that the settings allow.
@@ -46,12 +54,12 @@ def list_sources(parameters: Annotated[SourceParameters, Query()], principal: In
 @router.get("/v1/sources/{source_id}", response_model=SourceModel, summary="One source")
 def get_source(source_id: PathSource, principal: Ingesting, runtime: Running) -> Response:
     """Its definition, how its syncs went and when the next one is due."""
-    return reply(SourceModel.of(runtime.sources.get(principal.scope, source_id)))
+    return reply(SourceModel.of(runtime.sources.get(principal.scope, SourceId(source_id))))
 
 
 @router.put("/v1/sources/{source_id}", response_model=SourceModel, summary="Define a source anew")
 def update_source(
-    source_id: PathSource, definition: SourceDefinition, principal: Administering, runtime: Running
+    source_id: PathSource, definition: SourceRequest, principal: Administering, runtime: Running
 ) -> Response:
     """The next sync does to its documents what the new definition says. The kind of origin can't change."""
     if definition.id != source_id:
@@ -62,7 +70,7 @@ def update_source(
 @router.delete("/v1/sources/{source_id}", status_code=204, summary="Remove a source and its documents")
 def remove_source(source_id: PathSource, principal: Administering, runtime: Running) -> Response:
     """When this returns, no search, answer or context can show any of its documents."""
-    runtime.sources.remove(principal.scope, source_id)
+    runtime.sources.remove(principal.scope, SourceId(source_id))
     return Response(status_code=204)
 
 
@@ -71,28 +79,28 @@ def sync_source(source_id: PathSource, principal: Ingesting, runtime: Running) -
     """What is new, changed or deleted at the origin is so in the corpus once the job has ended. If the source is
     being synced already, that job is returned.
     """
-    return reply(JobModel.of(runtime.jobs.sync(principal.scope, source_id)), 202)
+    return reply(JobModel.of(runtime.jobs.sync(principal.scope, SourceId(source_id))), 202)
 
 
 @router.get("/v1/sources/{source_id}/reconcile", response_model=ReconciliationModel, summary="Compare with the origin")
 def reconcile_source(source_id: PathSource, principal: Ingesting, runtime: Running) -> Response:
     """Reads everything at the origin and changes nothing: as slow as the origin is."""
-    return reply(ReconciliationModel.of(runtime.sources.reconcile(principal.scope, source_id)))
+    return reply(ReconciliationModel.of(runtime.sources.reconcile(principal.scope, SourceId(source_id))))
 
 
 @router.post("/v1/sources/{source_id}/retry", response_model=Retried, summary="Try failed documents again")
 def retry_source(source_id: PathSource, principal: Ingesting, runtime: Running) -> Response:
     """Lets quarantined documents out: the next sync tries them as if for the first time."""
-    return reply(Retried(documents=runtime.sources.retry(principal.scope, source_id)))
+    return reply(Retried(documents=runtime.sources.retry(principal.scope, SourceId(source_id))))
 
 
 @router.post("/v1/sources/{source_id}/pause", response_model=SourceModel, summary="Stop syncing by schedule")
 def pause_source(source_id: PathSource, principal: Ingesting, runtime: Running) -> Response:
     """Its documents stay, and it can still be synced on demand."""
-    return reply(SourceModel.of(runtime.sources.pause(principal.scope, source_id)))
+    return reply(SourceModel.of(runtime.sources.pause(principal.scope, SourceId(source_id))))
 
 
 @router.post("/v1/sources/{source_id}/resume", response_model=SourceModel, summary="Sync by schedule again")
 def resume_source(source_id: PathSource, principal: Ingesting, runtime: Running) -> Response:
     """Takes back a pause."""
-    return reply(SourceModel.of(runtime.sources.resume(principal.scope, source_id)))
+    return reply(SourceModel.of(runtime.sources.resume(principal.scope, SourceId(source_id))))
