@@ -10,21 +10,27 @@ from urllib.parse import unquote, urlsplit
 from ingestion.errors import DocumentRejected, InvalidRequest
 from ingestion.settings import SourcesSettings
 from ingestion.sources.addresses import checked_addresses
-from ingestion.sources.definitions import FolderOrigin, GitOrigin, SourceDefinition, SqlOrigin
+from ingestion.sources.definitions import FolderOrigin, GitOrigin, SourceDefinition, SqlOrigin, WebOrigin
 
 _PORTS = {"http": 80, "https": 443, "ssh": 22}
 _SHORT_SSH = re.compile(r"(?:[^@/]*@)?(?P<host>[^:/@]+):", re.ASCII)
 
 
 def check_place(definition: SourceDefinition, settings: SourcesSettings) -> None:
-    """Raises: InvalidRequest for a folder or repository that is not below an allowed folder, or a repository's host
-    at an address that is not allowed. Addresses of web pages are checked whenever one is fetched.
+    """Raises: InvalidRequest for a folder or repository that is not below an allowed folder, or for a repository or
+    site at an address that is not allowed. Addresses of web pages are checked again whenever one is fetched.
     """
     origin = definition.origin
-    if isinstance(origin, FolderOrigin):
-        _check_folder(origin.path, settings.folders, "/origin/path")
-    elif isinstance(origin, GitOrigin):
-        _check_repository(origin.url, settings)
+    try:
+        if isinstance(origin, FolderOrigin):
+            _check_folder(origin.path, settings.folders, "/origin/path")
+        elif isinstance(origin, GitOrigin):
+            _check_repository(origin.url, settings)
+        elif isinstance(origin, WebOrigin):
+            parts = urlsplit(origin.url)
+            _check_host(parts.hostname or "", parts.port or _PORTS[parts.scheme], settings)
+    except ValueError as error:  # of `urlsplit`, of a port, or of a name that no resolver takes
+        raise InvalidRequest(f"not an address: {error}", pointer="/origin/url") from error
 
 
 def check_database(definition: SourceDefinition, settings: SourcesSettings) -> None:
@@ -64,6 +70,10 @@ def _check_repository(url: str, settings: SourcesSettings) -> None:
         host, port = short["host"] if short else None, _PORTS["ssh"]
     if not host:
         raise InvalidRequest(f"{url} names no host", pointer="/origin/url")
+    _check_host(host, port, settings)
+
+
+def _check_host(host: str, port: int, settings: SourcesSettings) -> None:
     try:
         checked_addresses(host, port, settings.allowed_hosts)
     except DocumentRejected as error:

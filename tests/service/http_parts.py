@@ -5,13 +5,14 @@ A process of its own: the queue of jobs is one per process, and so is the embedd
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +50,13 @@ def settings_for(folder: Path, models_dir: Path, **overrides: Any) -> ServiceSet
 
 
 @contextmanager
-def running(settings: ServiceSettings) -> Iterator[str]:
-    """The address of `plumbline serve` with these settings, a process of its own; it is gone when the context ends."""
-    process = subprocess.Popen(
-        [*COMMAND, "serve", "--port", "0"], env=_environment(settings), stderr=subprocess.PIPE, text=True
-    )
+def running(settings: ServiceSettings, variables: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The address of `plumbline serve` with these settings, a process of its own; it is gone when the context ends.
+
+    `variables` are what settings don't print, and so can't be read off them: secrets.
+    """
+    environment = _environment(settings) | dict(variables or {})
+    process = subprocess.Popen([*COMMAND, "serve", "--port", "0"], env=environment, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     said: list[str] = []
     announced = threading.Event()
@@ -89,7 +92,9 @@ def _environment(settings: ServiceSettings) -> dict[str, str]:
     found = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")}
     for name, value in settings.model_dump(mode="json", exclude_defaults=True).items():
         for inner, leaf in value.items() if isinstance(value, dict) else (("", value),):
-            found[f"PLUMBLINE_{name}__{inner}".removesuffix("__").upper()] = str(leaf)
+            found[f"PLUMBLINE_{name}__{inner}".removesuffix("__").upper()] = (
+                json.dumps(leaf) if isinstance(leaf, list | dict) else str(leaf)
+            )
     return found
 
 
