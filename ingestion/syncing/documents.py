@@ -50,8 +50,16 @@ class SourceDocuments:
 
     def misfiled(self, *, limit: int) -> list[DocumentKey]:
         """Documents in a collection that the source no longer files in, unless they still wait to be filed anew."""
+        filed = tables.documents.alias("filed")
+        # Not every origin gives revisions, so that a missing one alone does not say that the item was not filed anew.
+        is_filed = exists().where(
+            *(filed.c[name] == _documents[name] for name in ("tenant", "source", "id")),
+            filed.c.collection == self._collection,
+            filed.c.version.is_not(None),
+        )
         waits = exists().where(self._is_item(), or_(_items.code.is_not(None), _items.revision.is_(None)))
-        moved = and_(self._mine, _documents.parent.is_(None), _documents.collection != self._collection, not_(waits))
+        moved = and_(self._mine, _documents.parent.is_(None), _documents.collection != self._collection)
+        moved = and_(moved, or_(is_filed, not_(waits)))
         with self._engine.connect() as connection:
             return [DocumentKey(key) for key in connection.scalars(select(_documents.key).where(moved).limit(limit))]
 

@@ -1,4 +1,4 @@
-"""The web page at `/` and its files, as routes that the application adds; what the page shows comes from `/v1`.
+"""The web pages `/` and `/sources` and their files, as routes that the application adds; what they show is from `/v1`.
 
 Everything is read and rendered once. Files lie under a fingerprint of all of them, so that a browser may keep them for
 ever and still never mixes two releases.
@@ -43,12 +43,13 @@ _MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_PAGES = {"/": "index.html", "/sources": "sources.html"}
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
 
 
 class WebPage:
-    """The page and its files, held in memory (about 60 kB)."""
+    """The pages and their files, held in memory (about 90 kB)."""
 
     def __init__(self) -> None:
         self._files = _read_static()
@@ -56,16 +57,19 @@ class WebPage:
         templates = Environment(
             loader=PackageLoader("service.ui"), autoescape=select_autoescape(), undefined=StrictUndefined
         )
-        page = templates.get_template("index.html").render(assets=f"/static/{self._fingerprint}")
-        self._page = page.encode()
-        self._page_tag = f'"{hashlib.sha256(self._page).hexdigest()[:16]}"'
+        assets = f"/static/{self._fingerprint}"
+        self._pages = {
+            path: templates.get_template(name).render(assets=assets).encode() for path, name in _PAGES.items()
+        }
+        self._tags = {path: f'"{hashlib.sha256(page).hexdigest()[:16]}"' for path, page in self._pages.items()}
 
     async def page(self, request: Request) -> Response:
-        """The page itself: asked for again each time, sent again only when it changed."""
-        headers = _HEADERS | {"Cache-Control": _ASK_AGAIN, "ETag": self._page_tag}
-        if request.headers.get("if-none-match") == self._page_tag:
+        """The page at that path: asked for again each time, sent again only when it changed."""
+        path = request.url.path
+        headers = _HEADERS | {"Cache-Control": _ASK_AGAIN, "ETag": self._tags[path]}
+        if request.headers.get("if-none-match") == self._tags[path]:
             return Response(status_code=304, headers=headers)
-        return Response(self._page, media_type="text/html", headers=headers)
+        return Response(self._pages[path], media_type="text/html", headers=headers)
 
     async def file(self, request: Request) -> Response:
         """One static file. Under another release's fingerprint the file of this one, which nobody may keep."""
@@ -84,9 +88,10 @@ class WebPage:
 
 
 def add_web_page(app: Starlette) -> None:
-    """Serve the page at `/`, its files below `/static/` and its icon. None of them needs a key."""
+    """Serve the pages, their files below `/static/` and the icon. None of them needs a key."""
     web = WebPage()
-    app.add_route("/", web.page, include_in_schema=False)
+    for path in _PAGES:
+        app.add_route(path, web.page, include_in_schema=False)
     app.add_route("/favicon.svg", web.favicon, include_in_schema=False)
     app.add_route("/static/{fingerprint}/{name}", web.file, include_in_schema=False)
 

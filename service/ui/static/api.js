@@ -76,3 +76,31 @@ export function upload(files) {
 }
 
 export const job = (id) => getJson(`/v1/jobs/${encodeURIComponent(id)}`);
+
+const MOST_PAGES = 10;
+
+/** All sources, by name. `more`: there are more than this page shows. */
+export async function sources() {
+  const found = [];
+  let cursor = null;
+  for (let page = 0; page < MOST_PAGES; page += 1) {
+    const told = await getJson(`/v1/sources?limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+    found.push(...told.sources);
+    cursor = told.next_cursor;
+    if (!cursor) break;
+  }
+  return { sources: found.sort((one, other) => (one.id < other.id ? -1 : 1)), more: Boolean(cursor) };
+}
+
+const ofSource = (id, action) => `/v1/sources/${encodeURIComponent(id)}/${action}`;
+
+/** `sync`, `pause`, `resume` or `retry`. */
+export const act = (id, action) => getJson(ofSource(id, action), { method: "POST" });
+export const reconcile = (id) => getJson(ofSource(id, "reconcile"));
+
+/** The newest jobs, of one state if one is given. */
+export async function jobs(limit, state = "") {
+  return (await getJson(`/v1/jobs?limit=${limit}${state ? `&state=${state}` : ""}`)).jobs;
+}
+
+export const cancel = (id) => getJson(`/v1/jobs/${encodeURIComponent(id)}/cancel`, { method: "POST" });

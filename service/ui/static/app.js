@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { showAnswer } from "./answer.js";
 import { byId, el, plural, shortUri } from "./dom.js";
+import { askForKey, takeKeys } from "./key.js";
 import { problemView } from "./notices.js";
 import { Reader } from "./reader.js";
 import { showResults } from "./search.js";
@@ -81,21 +82,10 @@ function fail(problem) {
   results.append(problemView(problem, "That did not work", () => show()));
 }
 
-function askForKey() {
-  byId("key-note").textContent = api.hasKey() ? "This key was not accepted." : "";
-  byId("key-form").hidden = false;
-  byId("key").focus();
-}
-
-byId("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  api.setKey(byId("key").value.trim());
-  byId("key").value = "";
-  byId("key-form").hidden = true;
+takeKeys(() => {
   refreshCorpus();
   show();
 });
-addEventListener("plumbline:key-needed", askForKey);
 
 /** What the corpus holds decides how the start page helps. */
 async function refreshCorpus() {

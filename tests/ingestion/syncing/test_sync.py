@@ -275,6 +275,23 @@ def test_another_definition_files_documents_anew(bench: SyncBench) -> None:
     assert bench.reconcile().equal
 
 
+def test_documents_move_though_the_origin_gives_no_revisions(bench: SyncBench) -> None:
+    bench.place.revisions = False
+    bench.place.texts |= {"a": "Alpha text.", "b": "Beta text."}
+    bench.sync()
+    bench.place.broken = {"b"}
+    bench.sources.update(SCOPE, definition(collection="elsewhere"), remote=False)
+
+    bench.sync()
+
+    assert len(bench.texts("Alpha")) == 1
+    assert len(bench.texts("Beta")) == 1, "what could not be had stays where it is"
+    bench.place.broken = set()
+    bench.sync()
+    assert len(bench.texts("Beta")) == 1
+    assert bench.reconcile().equal
+
+
 def test_the_index_is_compared_too(bench: SyncBench) -> None:
     bench.place.texts |= {"a": "Alpha text.", "b": "Beta text."}
     bench.sync()
