@@ -4,16 +4,19 @@ import * as api from "./api.js";
 import { el } from "./dom.js";
 import { Keyed, setAttribute, setText, span } from "./steady.js";
 
-/** A bar with what a job is at; hidden while there is none. */
+/** A bar with what a job is at, and a button that stops it; hidden while there is none. */
 export class Progress {
-  constructor() {
-    this.bar = el("progress", { "aria-label": "Progress" });
+  constructor(what, { act }) {
+    this.bar = el("progress", { "aria-label": `Progress: ${what}` });
     this.line = el("p", { class: "fine" });
-    this.element = el("div", { class: "job-progress", hidden: true }, this.bar, this.line);
+    const stop = el("button", { type: "button", class: "quiet", "aria-label": `Stop: ${what}` }, "Stop");
+    stop.addEventListener("click", () => act(() => api.cancel(this.id), () => `${what}: it stops before its next document`).catch(() => {}));
+    this.element = el("div", { class: "job-progress", hidden: true }, this.bar, el("div", { class: "job-line" }, this.line, stop));
   }
 
   show(job) {
     this.element.hidden = !job;
+    this.id = job?.id;
     if (!job) return;
     // A sync counts what it meets: without an estimate there is no telling how much there is.
     const known = job.total > 0 && (job.kind === "upload" || job.eta_s !== null);
@@ -33,12 +36,10 @@ function line(job, known) {
 }
 
 class JobEntry {
-  constructor(job, { act }) {
-    this.progress = new Progress();
+  constructor(job, context) {
     const title = job.kind === "sync" ? `Sync of ${job.source}` : { upload: "Upload", rebuild: "New index" }[job.kind] ?? job.kind;
-    const stop = el("button", { type: "button", class: "quiet", "aria-label": `Stop: ${title}` }, "Stop");
-    stop.addEventListener("click", () => act(() => api.cancel(job.id), () => `${title}: stopping`).catch(() => {}));
-    this.element = el("li", { class: "job" }, el("div", { class: "job-head" }, el("strong", {}, title), stop), this.progress.element);
+    this.progress = new Progress(title, context);
+    this.element = el("li", { class: "job" }, el("strong", {}, title), this.progress.element);
   }
 }
 

@@ -23,7 +23,7 @@ export class SourceCard {
     this.place = el("p", { class: "place" });
     this.facts = Object.fromEntries(["documents", "synced", "next"].map((name) => [name, el("dd")]));
     this.error = el("p", { class: "origin-error", hidden: true });
-    this.progress = new Progress();
+    this.progress = new Progress(`Sync of ${source.id}`, { act });
     this.said = el("p", { class: "origin-error", role: "alert", hidden: true });
     this.compared = el("div", { class: "compared", hidden: true });
     this.buttons = this.#makeButtons();
@@ -53,13 +53,14 @@ export class SourceCard {
 
   /** While it works a button can't be pressed again; it keeps the focus. */
   async #run(button, work) {
+    const what = button.textContent;
     button.setAttribute("aria-disabled", "true");
     this.said.hidden = true;
     try {
       await work();
     } catch (error) {
       if (error.status !== 401) {
-        this.said.textContent = error.detail || error.message;
+        this.said.textContent = `${what}: ${error.detail || error.message}`;
         this.said.hidden = false;
       }
     } finally {
@@ -89,7 +90,10 @@ export class SourceCard {
 
   show(source, job, now) {
     this.paused = source.paused;
-    if (this.syncing && !job) this.say(`${source.id}: the sync has ended`);
+    if (this.syncing && !job) {
+      this.say(`${source.id}: the sync has ended`);
+      this.compared.hidden = true; // it tells of what was before
+    }
     this.syncing = Boolean(job);
     setText(this.health, source.health.replace("_", " ") + (source.failures > 1 ? ` ${source.failures}×` : ""));
     setAttribute(this.health, "data-health", source.health);
@@ -97,7 +101,7 @@ export class SourceCard {
     setText(this.facts.documents, documents(source.counts));
     setText(this.facts.synced, fromNow(source.succeeded_at, now) || "never");
     setAttribute(this.facts.synced, "title", source.succeeded_at);
-    setText(this.facts.next, next(source, now));
+    setText(this.facts.next, job ? "now" : next(source, now));
     setText(this.error, source.error ? `${source.error.code}: ${source.error.detail}` : "");
     this.error.hidden = !source.error;
     this.progress.show(job);
@@ -128,7 +132,7 @@ function documents(counts) {
 
 function next(source, now) {
   if (source.paused) return "paused";
-  if (source.due_at) return fromNow(source.due_at, now);
+  if (source.due_at) return Date.parse(source.due_at) > now ? fromNow(source.due_at, now) : "soon";
   return source.origin.watch ? "when something changes" : "on demand";
 }
 

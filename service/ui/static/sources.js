@@ -11,6 +11,7 @@ import { Keyed, setText } from "./steady.js";
 
 const BUSY_MS = 1500;
 const CALM_MS = 5000;
+const WORST_FIRST = ["failing", "stalled", "never_synced", "paused", "ok"];
 const RECENT = 50; // jobs whose failures are looked at
 
 const origins = new Keyed(byId("origins"), (source) => new SourceCard(source, { act, say }));
@@ -62,7 +63,8 @@ function show(sources, more, underWay, recent) {
   origins.show(sources, (source) => source.id, (card, source) => card.show(source, syncs.get(source.id), now));
   setText(byId("summary"), summary(sources, more));
   byId("empty").hidden = sources.length > 0;
-  byId("work").hidden = !jobs.show(underWay);
+  const shown = new Set(sources.map(({ id }) => id));
+  byId("work").hidden = !jobs.show(underWay.filter((job) => !shown.has(job.source)));
   byId("failures").hidden = !failures.show(recent, sources, now);
   document.title = sources.some((source) => source.error) ? "⚠ Sources · Plumbline" : "Sources · Plumbline";
 }
@@ -71,7 +73,7 @@ function summary(sources, more) {
   if (!sources.length) return "";
   const counts = new Map();
   for (const { health } of sources) counts.set(health, (counts.get(health) ?? 0) + 1);
-  const told = [...counts].sort().map(([health, count]) => `${count} ${health.replace("_", " ")}`);
+  const told = WORST_FIRST.filter((health) => counts.has(health)).map((health) => `${counts.get(health)} ${health.replace("_", " ")}`);
   return `${more ? "More than " : ""}${plural(sources.length, "source")}: ${told.join(", ")}`;
 }
 
@@ -90,8 +92,9 @@ function fail(error) {
 }
 
 function examples() {
+  byId("example-cli").textContent = `plumbline source add folder handbook /srv/handbook --watch --url ${location.origin}`;
   const key = api.hasKey() ? " -H 'Authorization: Bearer KEY'" : "";
-  const body = '{"id": "handbook", "origin": {"kind": "folder", "path": "/srv/handbook", "watch": true}}';
+  const body = '{"id": "handbook", "origin":\n    {"kind": "folder", "path": "/srv/handbook", "watch": true}}';
   byId("example-curl").textContent = `curl ${location.origin}/v1/sources${key} \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
   for (const pre of document.querySelectorAll("#empty pre")) {
     const button = el("button", { type: "button", class: "copy" }, "Copy");
