@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -62,6 +63,7 @@ CLIENT_VARIABLES = ("PLUMBLINE_URL", "PLUMBLINE_API_KEY")
 """Read by `plumbline search` and `ask`: where a running service is, and the key for it."""
 
 _PREFIX = "PLUMBLINE_"
+_ENTRY = "__"
 _OF_TESTS = ("PLUMBLINE_TEST_", "PLUMBLINE_EVAL_")
 
 
@@ -79,10 +81,11 @@ class UnknownVariable:
 def unknown_variables() -> tuple[UnknownVariable, ...]:
     """Variables of the environment that begin like a setting, in alphabetical order."""
     known = {*_variables(ServiceSettings, _PREFIX), *CLIENT_VARIABLES}
+    families = (*_OF_TESTS, *(name for name in known if name.endswith(_ENTRY)))
     strangers = sorted(
         name
         for name in (given.upper() for given in os.environ)
-        if name.startswith(_PREFIX) and name not in known and not name.startswith(_OF_TESTS)
+        if name.startswith(_PREFIX) and name not in known and not name.startswith(families)
     )
     return tuple(UnknownVariable(name, next(iter(get_close_matches(name, known, n=1)), None)) for name in strangers)
 
@@ -97,8 +100,11 @@ def load_service_settings() -> ServiceSettings:
 
 
 def _variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """Their names; of a setting whose entries are variables of their own also what those begin with."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _variables(field.annotation, f"{prefix}{name.upper()}__")
-        else:
-            yield f"{prefix}{name.upper()}"
+            yield from _variables(field.annotation, f"{prefix}{name.upper()}{_ENTRY}")
+            continue
+        yield f"{prefix}{name.upper()}"
+        if get_origin(field.annotation) is dict:
+            yield f"{prefix}{name.upper()}{_ENTRY}"

@@ -24,23 +24,29 @@ _DIFFERENCES = {
     "quarantined": "failed too often and are no longer tried; `plumbline source retry` lets them out",
 }
 _SHOWN = 10
+_LEFT_OUT_BELOW = {"from": 70, "next": 50, "synced": 38, "documents": 28}
+"""Columns that give way first on a terminal with fewer columns than this beside the longest name."""
 
 
 def show_list(console: Console, sources: list[Facts], now: datetime) -> None:
-    """A line for each source, as many columns as fit, and below what is wrong with those that have a trouble."""
-    columns: list[Column | str] = [Column("name", no_wrap=True), Column("health", no_wrap=True)]
-    columns += [Column("documents", no_wrap=True), Column("synced", no_wrap=True), Column("next", no_wrap=True)]
-    columns.append(Column("from", no_wrap=True, overflow="ellipsis"))
-    table = Table(*columns, box=None, pad_edge=False, header_style="dim")
+    """A line for each source, with what fits, and below it what is wrong with those that have a trouble."""
+    columns = {name: Column(name, no_wrap=True) for name in ("name", "health", "documents", "synced", "next")}
+    columns["from"] = Column("from", no_wrap=True, overflow="ellipsis")
+    longest = max((len(source["id"]) for source in sources), default=0)
+    for name, width in _LEFT_OUT_BELOW.items():
+        if console.width < longest + width:
+            del columns[name]
+    table = Table(*columns.values(), box=None, pad_edge=False, header_style="dim")
     for source in sources:
-        table.add_row(
-            source["id"],
-            _health(source),
-            _documents(source["counts"]),
-            _when(source["succeeded_at"], now) or "never",
-            _next(source, now),
-            Text(f"{source['origin']['kind']} {_place(source['origin'])}"),
-        )
+        cells = {
+            "name": Text(source["id"]),
+            "health": _health(source),
+            "documents": _documents(source["counts"]),
+            "synced": _when(source["succeeded_at"], now) or "never",
+            "next": _next(source, now),
+            "from": Text(f"{source['origin']['kind']} {_place(source['origin'])}"),
+        }
+        table.add_row(*(cells[name] for name in columns))
     console.print(table)
     for source in sources:
         if source["error"]:
