@@ -31,7 +31,7 @@ _LEFT_OUT_BELOW = {"from": 70, "next": 50, "synced": 38, "documents": 28}
 def show_list(console: Console, sources: list[Facts], now: datetime) -> None:
     """A line for each source, with what fits, and below it what is wrong with those that have a trouble."""
     columns = {name: Column(name, no_wrap=True) for name in ("name", "health", "documents", "synced", "next")}
-    columns["from"] = Column("from", no_wrap=True, overflow="ellipsis")
+    columns["from"] = Column("from")  # the only one that may shrink; its cells keep to one line
     longest = max((len(source["id"]) for source in sources), default=0)
     for name, width in _LEFT_OUT_BELOW.items():
         if console.width < longest + width:
@@ -44,7 +44,7 @@ def show_list(console: Console, sources: list[Facts], now: datetime) -> None:
             "documents": _documents(source["counts"]),
             "synced": _when(source["succeeded_at"], now) or "never",
             "next": _next(source, now),
-            "from": Text(f"{source['origin']['kind']} {_place(source['origin'])}"),
+            "from": Text(f"{source['origin']['kind']} {_place(source['origin'])}", no_wrap=True, overflow="ellipsis"),
         }
         table.add_row(*(cells[name] for name in columns))
     console.print(table)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from service.access.keys import NewKey
 from service.access.principals import Permission
 from tests.service.http_parts import ACME, BETA, POLICY, RUNBOOK, Keyed, add, make_keys, running, settings_for
+from tests.service.source_parts import serving_sources
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +60,41 @@ def keyed(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterato
         with keyed.client("beta") as client:
             add(client, {"id": "shared-id", "title": "Beta gateway", "text": f"Beta only. {RUNBOOK}"})
         yield keyed
+
+
+@pytest.fixture(scope="session")
+def sources_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder below which the service `served` keeps and reads everything."""
+    return tmp_path_factory.mktemp("sources")
+
+
+@pytest.fixture(scope="session")
+def served(sources_base: Path, models_dir: Path) -> Iterator[Keyed]:
+    """A service with keys whose sources may read below a folder of its own."""
+    with serving_sources(sources_base, models_dir) as keyed:
+        yield keyed
+
+
+@pytest.fixture
+def admin(served: Keyed) -> Iterator[httpx.Client]:
+    with served.client("admin") as client:
+        yield client
+
+
+@pytest.fixture
+def docs(sources_base: Path) -> Iterator[Path]:
+    """A folder of the test's own below the one that sources may read."""
+    folder = sources_base / "origins" / uuid.uuid4().hex[:8]
+    folder.mkdir()
+    (folder / "crane.md").write_text("# Crane\n\nThe harbour crane lifts forty tons.\n")
+    (folder / "barge.md").write_text("# Barge\n\nThe barge leaves the quay at noon.\n")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def name(admin: httpx.Client) -> Iterator[str]:
+    """A source's id of the test's own; the source is gone afterwards."""
+    id_ = f"s-{uuid.uuid4().hex[:8]}"
+    yield id_
+    admin.delete(f"/v1/sources/{id_}")

@@ -9,12 +9,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
 from service.cli import app
 from tests.service.http_parts import Keyed
-from tests.service.source_parts import fill_shop, serving_sources
+from tests.service.source_parts import fill_shop
 
 WIDE = "200"
 
@@ -36,13 +37,6 @@ class Shell:
         return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[tuple[Keyed, Path]]:
-    base = tmp_path_factory.mktemp("cli-sources")
-    with serving_sources(base, models_dir) as keyed:
-        yield keyed, base / "origins"
-
-
 @pytest.fixture
 def local(tmp_path: Path, models_dir: Path) -> Shell:
     """A shell beside a data folder that no service uses."""
@@ -59,14 +53,18 @@ def local(tmp_path: Path, models_dir: Path) -> Shell:
 
 
 @pytest.fixture
-def remote(served: tuple[Keyed, Path]) -> Iterator[Shell]:
-    """A shell that asks a service; what it added is gone afterwards."""
-    keyed, origins = served
-    shell = Shell({"PLUMBLINE_URL": keyed.url, "PLUMBLINE_API_KEY": keyed.tokens["admin"]}, origins)
-    yield shell
-    with keyed.client("admin") as client:
-        for source in client.get("/v1/sources").json()["sources"]:
-            client.delete(f"/v1/sources/{source['id']}")
+def remote(served: Keyed, sources_base: Path) -> Iterator[Shell]:
+    """A shell that asks a service, which has no sources before and after."""
+    environment = {"PLUMBLINE_URL": served.url, "PLUMBLINE_API_KEY": served.tokens["admin"]}
+    with served.client("admin") as client:
+        _remove_all(client)
+        yield Shell(environment, sources_base / "origins")
+        _remove_all(client)
+
+
+def _remove_all(client: httpx.Client) -> None:
+    for source in client.get("/v1/sources").json()["sources"]:
+        client.delete(f"/v1/sources/{source['id']}")
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -229,7 +227,7 @@ def test_a_folder_that_is_not_there_is_refused_before_it_is_added(local: Shell) 
 
 def test_a_service_lets_through_what_its_settings_and_the_key_allow(remote: Shell, served: tuple[Keyed, Path]) -> None:
     outside = remote("add", "folder", "docs", "/etc")
-    ingester = Shell({**remote.environment, "PLUMBLINE_API_KEY": served[0].tokens["ingester"]}, remote.origins)
+    ingester = Shell({**remote.environment, "PLUMBLINE_API_KEY": served.tokens["ingester"]}, remote.origins)
     forbidden = ingester("add", "folder", "docs", str(remote.origins))
 
     assert (outside.exit_code, forbidden.exit_code) == (2, 2)
