@@ -38,7 +38,7 @@ def show_list(console: Console, sources: list[Facts], now: datetime) -> None:
             del columns[name]
     table = Table(*columns.values(), box=None, pad_edge=False, header_style="dim")
     for source in sources:
-        cells = {
+        cells: dict[str, str | Text] = {
             "name": Text(source["id"]),
             "health": _health(source),
             "documents": _documents(source["counts"]),

@@ -32,8 +32,8 @@ PathSource = Annotated[DocumentIdText, Path(max_length=64, description="the sour
 async def add_source(
     definition: SourceRequest, principal: Administering, runtime: Running, key: IdempotencyKey = None
 ) -> Response:
-    """It is synced at once if it has an interval, else on demand. Folders, repositories of this machine and databases
-    must be among those that the settings allow.
+    """It is synced at once if it has an interval or is watched, else on demand. Folders and repositories of this
+    machine, databases, and sites at private addresses must be among those that the settings allow.
     """
 
     async def add() -> Response:
