@@ -109,7 +109,9 @@ class WebOrigin(_Definition):
     """A site, by its sitemap or by the links of a start page; never beyond the start's host and folder."""
 
     kind: Literal["web"] = "web"
-    url: str = Field(max_length=2000, description="http or https: start page, or a sitemap (a path that ends in `.xml`)")
+    url: str = Field(
+        max_length=2000, description="http or https: start page, or a sitemap (a path that ends in `.xml`)"
+    )
     include: Globs = Field(
         (), description="only paths that match one of these globs (`/docs/**`); others are read for their links alone"
     )
