@@ -33,15 +33,15 @@ class _Found:
     """Documents of one kind of difference."""
 
     count: int = 0
-    ids: list[DocumentId] = field(default_factory=list)
+    named: list[tuple[DocumentId, str]] = field(default_factory=list)
 
-    def add(self, id_: DocumentId) -> None:
+    def add(self, id_: DocumentId, uri: str) -> None:
         self.count += 1
-        if len(self.ids) < LISTED:
-            self.ids.append(id_)
+        if len(self.named) < LISTED:
+            self.named.append((id_, uri))
 
     def difference(self) -> Difference:
-        return Difference(self.count, tuple(self.ids))
+        return Difference(self.count, tuple(id_ for id_, _ in self.named), tuple(uri for _, uri in self.named))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class _Met:
     """A document at the origin: the version that is live of it, the one that should be, and since when."""
 
     id: DocumentId
+    uri: str
     item: Item | None
     sha256: str | None
     live: VersionId | None
@@ -70,9 +71,9 @@ class _Findings:
         if met.live is not None and met.live == met.expected:
             return
         if met.item is not None and met.item.code not in (None, UNDER_WAY) and met.item.sha256 == met.sha256:
-            (self.quarantined if met.item.is_quarantined else self.failed).add(met.id)
+            (self.quarantined if met.item.is_quarantined else self.failed).add(met.id, met.uri)
             return
-        (self.missing if met.live is None else self.stale).add(met.id)
+        (self.missing if met.live is None else self.stale).add(met.id, met.uri)
         self.oldest = met.since if self.oldest is None else min(self.oldest, met.since)
 
 
@@ -145,15 +146,20 @@ class Comparison:
             item, version = known.get(id_), live.get(filing.document_key(id_))
             match sighting:
                 case Unavailable():
-                    (findings.quarantined if item is not None and item.is_quarantined else findings.failed).add(id_)
+                    (findings.quarantined if item is not None and item.is_quarantined else findings.failed).add(
+                        id_, sighting.uri
+                    )
                 case Unchanged():
                     aside = item is not None and item.is_quarantined
                     expected = None if aside else version
-                    findings.judge(_Met(id_, item, None if item is None else item.sha256, version, expected, since))
+                    uri, sha256 = ("", None) if item is None else (item.uri, item.sha256)
+                    findings.judge(_Met(id_, uri, item, sha256, version, expected, since))
                 case Fetched():
                     draft = filing.draft(filing.document(sighting))
                     changed_at = sighting.document.modified_at or since
-                    findings.judge(_Met(id_, item, draft.content_sha256, version, draft.version, changed_at))
+                    findings.judge(
+                        _Met(id_, sighting.document.uri, item, draft.content_sha256, version, draft.version, changed_at)
+                    )
 
     def _index_differs(self, scope: Scope, documents: SourceDocuments) -> int:
         """Chunks that are live and not in the index, and points that belong to nothing."""

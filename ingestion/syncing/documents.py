@@ -72,11 +72,11 @@ class SourceDocuments:
             and_(_documents.parent.is_(None), or_(not_(met), _documents.collection != self._collection)),
             and_(_documents.parent.is_not(None), not_(has_parent)),
         )
-        query = select(_documents.id).where(self._mine, stray)
+        query = select(_documents.id, _documents.uri).where(self._mine, stray)
         with self._engine.connect() as connection:
             count = connection.scalar(select(func.count()).select_from(query.subquery())) or 0
-            ids = connection.scalars(query.order_by(_documents.id).limit(LISTED)).all()
-        return Difference(count, tuple(map(DocumentId, ids)))
+            rows = connection.execute(query.order_by(_documents.id).limit(LISTED)).all()
+        return Difference(count, tuple(DocumentId(row.id) for row in rows), tuple(row.uri for row in rows))
 
     def live_chunks(self) -> int:
         """Chunks of live versions."""

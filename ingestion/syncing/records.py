@@ -106,10 +106,11 @@ LISTED = 100
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How many documents, and the ids of the first hundred."""
+    """How many documents, and the ids of the first hundred with what people know them by."""
 
     count: int = 0
     ids: tuple[DocumentId, ...] = ()
+    uris: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

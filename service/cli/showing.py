@@ -106,8 +106,8 @@ def show_reconciliation(console: Console, id_: str, found: Facts) -> None:
     for name, meaning in _DIFFERENCES.items():
         if found[name]["count"]:
             console.print(f"  {found[name]['count']} {name} [dim]({meaning})[/dim]", highlight=False, soft_wrap=True)
-            for id_of in found[name]["ids"][:_SHOWN]:
-                console.print(Text(f"    {id_of}"), soft_wrap=True)
+            for uri in found[name]["uris"][:_SHOWN]:
+                console.print(Text(f"    {uri}"), soft_wrap=True)
             if (left := found[name]["count"] - _SHOWN) > 0:
                 console.print(f"    and {left} more", highlight=False)
     if found["index_differs"]:

@@ -119,6 +119,7 @@ def test_a_source_is_synced_compared_and_paused(page: Any, served: Keyed, admin:
     page.click(f"{mine} button:has-text('Compare')")
     page.wait_for_selector(f"{mine} .compared[data-equal=false]")
     assert {"1 missing", "1 orphaned"} == set(page.locator(f"{mine} .compared li strong").all_inner_texts())
+    assert "tug.md" in page.inner_text(f"{mine} .compared li:has-text('missing')")
 
     page.click(f"{mine} button:has-text('Pause')")
     page.wait_for_selector(f"{mine} .health[data-health=paused]")

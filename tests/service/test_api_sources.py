@@ -95,6 +95,8 @@ def test_a_folder_is_kept_in_step(admin: httpx.Client, docs: Path, name: str) ->
     differs = admin.get(f"/v1/sources/{name}/reconcile").json()
     assert not differs["equal"]
     assert [differs[kind]["count"] for kind in ("missing", "stale", "orphaned", "failed")] == [1, 1, 1, 0]
+    names = [differs[kind]["uris"][0].rpartition("/")[2] for kind in ("missing", "stale", "orphaned")]
+    assert names == ["tug.md", "crane.md", "barge.md"]
     assert found(admin, "leaves the quay"), "comparing changes nothing"
 
     job = sync(admin, name)

@@ -96,7 +96,7 @@ def test_the_life_of_a_source(shell: Shell, docs: Path) -> None:
     differs = shell("reconcile", "handbook")
     assert differs.exit_code == 1
     assert "not equal: handbook, 1 document in the corpus" in differs.stdout
-    assert "1 failed (could not be read)" in differs.stdout
+    assert "1 failed (could not be read)\n    docs/empty.md\n" in differs.stdout
 
     (docs / "empty.md").unlink()
     done = shell("sync", "--all")

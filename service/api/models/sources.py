@@ -135,14 +135,15 @@ class Retried(Reply):
 
 
 class DifferenceModel(Reply):
-    """How many documents, exactly, and the ids of the first hundred."""
+    """How many documents, exactly, and the first hundred of them: their ids, and what people know them by."""
 
     count: int
     ids: list[str]
+    uris: list[str]
 
     @classmethod
     def of(cls, difference: Difference) -> DifferenceModel:
-        return cls(count=difference.count, ids=list(difference.ids))
+        return cls(count=difference.count, ids=list(difference.ids), uris=list(difference.uris))
 
 
 class ReconciliationModel(Reply):

@@ -118,10 +118,18 @@ function comparison(found) {
     return [el("p", {}, el("strong", {}, "Equal. "), `${documents}, the same at the origin and here, compared at ${at}.`)];
   }
   const rows = DIFFERENCES.filter(([name]) => found[name].count).map(([name, meaning]) =>
-    el("li", {}, el("strong", {}, `${found[name].count.toLocaleString()} ${name}`), ` ${meaning}`));
+    el("li", {}, el("strong", {}, `${found[name].count.toLocaleString()} ${name}`), ` ${meaning}`, named(found[name])));
   if (found.index_differs) rows.push(el("li", {}, el("strong", {}, plural(found.index_differs, "chunk")), " not in both of catalogue and index"));
   if (!found.complete) rows.push(el("li", {}, "Not everything at the origin could be looked at."));
   return [el("p", {}, el("strong", {}, "Not equal. "), `${documents} here, compared at ${at}.`), el("ul", {}, rows)];
+}
+
+const NAMED = 10;
+
+function named({ uris, count }) {
+  const shown = uris.slice(0, NAMED).map((uri) => el("li", { class: "fine", title: uri }, uri));
+  if (count > shown.length) shown.push(el("li", { class: "fine" }, `and ${(count - shown.length).toLocaleString()} more`));
+  return el("ul", {}, shown);
 }
 
 function documents(counts) {
