@@ -114,6 +114,8 @@ def test_the_openapi_document_is_the_contract(client: httpx.Client) -> None:
         "/v1/sources/{source_id}/resume": ["post"],
         "/v1/sources/{source_id}/retry": ["post"],
         "/v1/sources/{source_id}/sync": ["post"],
+        "/v1/generations": ["get", "post"],
+        "/v1/generations/{name}/activate": ["post"],
         "/v1/jobs": ["get"],
         "/v1/jobs/{job_id}": ["get"],
         "/v1/jobs/{job_id}/cancel": ["post"],
