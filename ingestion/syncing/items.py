@@ -55,6 +55,7 @@ class Item:
 
     id: DocumentId
     key: str
+    uri: str
     code: str | None
     detail: str | None
     attempts: int
@@ -128,7 +129,7 @@ class ItemBook:
 
     def items(self, ids: Sequence[DocumentId]) -> dict[DocumentId, Item]:
         return {
-            id_: Item(id_, row.key, row.code, row.detail, row.attempts, row.attempted_sha256)
+            id_: Item(id_, row.key, row.uri, row.code, row.detail, row.attempts, row.attempted_sha256)
             for id_, row in self._rows(ids).items()
         }
 

@@ -7,9 +7,10 @@ import pytest
 from ingestion.corpus.catalog_reader import DocumentQuery
 from ingestion.corpus.embedding import Embedder
 from ingestion.errors import BackendUnavailable
+from ingestion.sources.definitions import SourceId
 from ingestion.syncing import ItemRecord, ItemStatus, Oversight
 from ingestion.syncing.items import UNDER_WAY
-from tests.ingestion.syncing.parts import SCOPE, WIKI, Killed, SyncBench
+from tests.ingestion.syncing.parts import SCOPE, WIKI, Killed, SyncBench, definition
 from tests.ingestion.syncing.test_sync import counts, items
 
 EMPTY = "   \n"
@@ -56,6 +57,17 @@ def test_three_failures_on_the_same_content_quarantine_it(bench: SyncBench) -> N
     assert counts(bench) == {"seen": 2, "unchanged": 1, "quarantined": 1}
     found = bench.reconcile()
     assert (found.failed.count, found.quarantined.count, found.missing.count, found.equal) == (0, 1, 0, False)
+
+
+def test_a_comparison_names_what_a_site_says_is_unchanged(bench: SyncBench) -> None:
+    site = SourceId("site")
+    bench.store.add(SCOPE, definition(site, origin={"kind": "web", "url": "https://example.org/"}))
+    bench.place.texts |= {"a": "Alpha text.", "bad": EMPTY}
+    for _ in range(3):
+        bench.sync(id_=site)
+    found = bench.reconcile(id_=site)
+    assert (found.quarantined.count, found.quarantined.uris) == (1, ("place/bad",))
+    assert found.missing.count == 0
 
 
 def test_what_is_quarantined_is_not_handed_over_even_if_it_must_be_fetched(bench: SyncBench) -> None:
