@@ -192,18 +192,17 @@ def _told(job: Job, as_json: bool) -> None:
 
 
 def _show_list(console: Console, jobs: list[Job]) -> None:
-    table = Table(Column("id", no_wrap=True), "kind", "source", "state", "done", "failed", "left", "submitted", "took")
+    # As narrow as a terminal of 80 columns: what `show`, `watch` and `cancel` need is the whole id.
+    table = Table(Column("id", no_wrap=True), "job", "state", "done", "took", box=None, pad_edge=False)
     for job in jobs:
+        left = "" if job["eta_s"] is None else f", {_duration(job['eta_s'])} left"
+        failed = f", {_failed(job)} failed" if _failed(job) else ""
         table.add_row(
             job["id"],
-            job["kind"],
-            escape(job["source"] or ""),
+            escape(" ".join(filter(None, (job["kind"], job["source"])))),
             _state(job),
-            f"{job['done']} / {job['total']}",
-            str(_failed(job) or ""),
-            "" if job["eta_s"] is None else _duration(job["eta_s"]),
-            datetime.fromisoformat(job["created_at"]).strftime("%Y-%m-%d %H:%M:%S"),
-            _took(job),
+            f"{job['done']}/{job['total']}{failed}",
+            f"{_took(job)}{left}",
         )
     console.print(table)
 
