@@ -24,13 +24,13 @@ def fuse(dense: Mapping[ChunkId, float], sparse: Mapping[ChunkId, float], dense_
         return normalise(sparse)
     if not sparse:
         return normalise(dense)
-    floor, ceiling = min(dense.values()), max(dense.values())
-    dense_scale = dense_weight / (ceiling - floor) if ceiling > floor else 0.0
+    floor = min(dense.values())
+    spread = max(dense.values()) - floor
     best = max(sparse.values())
-    sparse_scale = (1 - dense_weight) / best if best > 0 else 0.0
-    fused = {id_: (score - floor) * dense_scale for id_, score in dense.items()}
+    # Divided before it is weighted: the share is in [0, 1] however small the divisor is.
+    fused = {id_: (score - floor) / spread * dense_weight if spread > 0 else 0.0 for id_, score in dense.items()}
     for id_, score in sparse.items():
-        fused[id_] = fused.get(id_, 0.0) + score * sparse_scale
+        fused[id_] = fused.get(id_, 0.0) + (score / best * (1 - dense_weight) if best > 0 else 0.0)
     return in_order(fused)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingestion.corpus.records import ChunkId
@@ -14,6 +14,7 @@ weights = st.dictionaries(ids, st.floats(0, 60), max_size=20)
 
 
 @given(dense=cosines, sparse=weights, weight=st.floats(0, 1))
+@example(dense={ChunkId("00"): 0.0}, sparse={ChunkId("00"): 0.0, ChunkId("01"): 5e-324}, weight=0.0)
 def test_every_candidate_comes_once_best_first_ties_by_id(
     dense: dict[ChunkId, float], sparse: dict[ChunkId, float], weight: float
 ) -> None:
