@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -44,33 +45,51 @@ def ingest(
         configure_logging(settings)
         attributes = Attributes(collection, tuple(label or ()), _pairs(metadata or ()))
         selection = select_files(paths, readable_suffixes())
-        outcomes = _run(settings, Scope(TenantId(tenant)), selection, attributes, console)
+        tally = _run(settings, Scope(TenantId(tenant)), selection, attributes, console)
     except PlumblineError as error:
         console.print(f"[red]error[/red] ({error.code}): {error.detail}", soft_wrap=True)
         raise typer.Exit(EXIT_CANNOT_RUN) from error
     if as_json:
-        typer.echo(json.dumps(_summary(outcomes, selection), indent=2))
+        typer.echo(json.dumps(_summary(tally, selection), indent=2))
     else:
-        _print_summary(console, outcomes, selection)
-    if any(outcome.status is OutcomeStatus.FAILED for outcome in outcomes):
+        _print_summary(console, tally, selection)
+    if tally.failures:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What became of the documents. Of those that went well only their number is kept."""
+
+    counts: Counter[OutcomeStatus] = field(default_factory=Counter)
+    chunks: int = 0
+    failures: list[Outcome] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        self.counts[outcome.status] += 1
+        self.chunks += outcome.chunks
+        if outcome.status is OutcomeStatus.FAILED:
+            self.failures.append(outcome)
 
 
 def _run(
     settings: Settings, scope: Scope, selection: FileSelection, attributes: Attributes, console: Console
-) -> list[Outcome]:
+) -> _Tally:
+    tally = _Tally()
     with open_corpus(settings) as corpus, DocumentParser(settings.parsing) as parser:
         pipeline = Pipeline(corpus, parser)
         sources = read_files(selection.files, attributes, max_bytes=settings.parsing.max_bytes)
         with _progress(console, total=len(selection.files)) as advance:
-            outcomes = [advance(outcome) for outcome in pipeline.ingest(scope, sources)]
-        if any(outcome.chunks for outcome in outcomes):
+            for outcome in pipeline.ingest(scope, sources):
+                tally.add(outcome)
+                advance(outcome)
+        if tally.chunks:
             corpus.writer.flush()
-    return outcomes
+    return tally
 
 
 @contextmanager
-def _progress(console: Console, *, total: int) -> Iterator[Callable[[Outcome], Outcome]]:
+def _progress(console: Console, *, total: int) -> Iterator[Callable[[Outcome], None]]:
     columns = (
         SpinnerColumn(),
         TextColumn("ingesting"),
@@ -84,11 +103,10 @@ def _progress(console: Console, *, total: int) -> Iterator[Callable[[Outcome], O
         task = progress.add_task("ingest", total=total, chunks=0, last="")
         chunks = 0
 
-        def advance(outcome: Outcome) -> Outcome:
+        def advance(outcome: Outcome) -> None:
             nonlocal chunks
             chunks += outcome.chunks
             progress.update(task, advance=outcome.attached_to is None, chunks=chunks, last=outcome.uri)
-            return outcome
 
         yield advance
 
@@ -103,25 +121,20 @@ def _pairs(arguments: Iterable[str]) -> Metadata:
     return pairs
 
 
-def _summary(outcomes: list[Outcome], selection: FileSelection) -> dict[str, object]:
-    counts = Counter(outcome.status for outcome in outcomes)
+def _summary(tally: _Tally, selection: FileSelection) -> dict[str, object]:
     return {
-        **{status.value: counts[status] for status in OutcomeStatus},
-        "chunks": sum(outcome.chunks for outcome in outcomes),
+        **{status.value: tally.counts[status] for status in OutcomeStatus},
+        "chunks": tally.chunks,
         "skipped": len(selection.skipped),
         "failures": [
-            {"uri": outcome.uri, "code": outcome.code, "detail": outcome.detail}
-            for outcome in outcomes
-            if outcome.status is OutcomeStatus.FAILED
+            {"uri": outcome.uri, "code": outcome.code, "detail": outcome.detail} for outcome in tally.failures
         ],
     }
 
 
-def _print_summary(console: Console, outcomes: list[Outcome], selection: FileSelection) -> None:
-    counts = Counter(outcome.status for outcome in outcomes)
-    chunks = sum(outcome.chunks for outcome in outcomes)
+def _print_summary(console: Console, tally: _Tally, selection: FileSelection) -> None:
     line = ", ".join(
-        f"{counts[status]} {name}"
+        f"{tally.counts[status]} {name}"
         for status, name in (
             (OutcomeStatus.CREATED, "added"),
             (OutcomeStatus.UPDATED, "changed"),
@@ -129,13 +142,12 @@ def _print_summary(console: Console, outcomes: list[Outcome], selection: FileSel
             (OutcomeStatus.FAILED, "failed"),
         )
     )
-    console.print(f"{len(outcomes)} documents: {line}; {chunks} chunks written")
+    console.print(f"{tally.counts.total()} documents: {line}; {tally.chunks} chunks written")
     if selection.skipped:
         kinds = ", ".join(sorted({path.suffix or path.name for path in selection.skipped}))
         console.print(f"[dim]{len(selection.skipped)} files of kinds that are not read were left out ({kinds})[/dim]")
-    failures = [outcome for outcome in outcomes if outcome.status is OutcomeStatus.FAILED]
-    if failures:
+    if tally.failures:
         table = Table("file", "code", "what is wrong", title="failed", title_justify="left", title_style="red")
-        for outcome in failures:
+        for outcome in tally.failures:
             table.add_row(outcome.uri, str(outcome.code), outcome.detail)
         console.print(table)

@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 _AHEAD_DOCUMENTS = 64
 _AHEAD_CHARS = 8_000_000
 _ATTACHED_DEPTH = 3
+_FLUSH_CHUNKS = 4096
+"""Written between two flushes of a long run: what is not flushed is in memory, and read again after a crash."""
 # What an attached picture, logo or signature comes to: nothing that anybody would want to be told of.
 _NOT_WORTH_TELLING = frozenset(
     {
@@ -123,6 +125,7 @@ class _Pass:
     run: Run
     underway: dict[DocumentKey, VersionId] = field(default_factory=dict)
     """Versions that are read and not yet live. Written by both threads, each key by one at a time."""
+    unflushed: int = 0
 
     def outcomes(self, sources: Iterable[DocumentSource]) -> Iterator[Outcome]:
         batch = Batch()
@@ -208,8 +211,12 @@ class _Pass:
         for parsed, chunks in batch.by_document():
             self.corpus.writer.add_chunks(self.scope, parsed.draft, chunks)
             parsed.written += len(chunks)
+            self.unflushed += len(chunks)
             if parsed.is_complete:
                 finished.append(self._publish(parsed))
+        if self.unflushed >= _FLUSH_CHUNKS:
+            self.corpus.writer.flush()
+            self.unflushed = 0
         self.run.stage_seconds["index"] += time.perf_counter() - embedded_at
         yield from finished
 

@@ -17,7 +17,7 @@ SOURCE = "files"
 class FoundFile:
     """A file to ingest. `uri` is its path from the name of the root that was given: the same wherever the root lies."""
 
-    path: Path
+    path: str
     uri: str
 
 
@@ -44,19 +44,19 @@ def select_files(paths: Sequence[Path], suffixes: Collection[str]) -> FileSelect
     A file named itself is taken whatever its suffix, so that the parser can say what is wrong with it.
     Raises: InvalidRequest for a path that does not exist.
     """
-    files: dict[Path, FoundFile] = {}
+    files: dict[str, FoundFile] = {}
     skipped: list[Path] = []
     for root in paths:
         if not root.exists():
             raise InvalidRequest(f"{root} does not exist")
         resolved = root.resolve()
         if resolved.is_file():
-            files.setdefault(resolved, FoundFile(resolved, resolved.name))
+            files.setdefault(str(resolved), FoundFile(str(resolved), resolved.name))
             continue
         for path in _walk(resolved):
             if path.suffix.lower() in suffixes:
                 uri = (Path(resolved.name) / path.relative_to(resolved)).as_posix()
-                files.setdefault(path, FoundFile(path, uri))
+                files.setdefault(str(path), FoundFile(str(path), uri))
             else:
                 skipped.append(path)
     return FileSelection(tuple(files[path] for path in sorted(files)), tuple(skipped))
@@ -69,17 +69,18 @@ def read_files(files: Sequence[FoundFile], attributes: Attributes, *, max_bytes:
     than shows that it is.
     """
     for file in files:
+        path = Path(file.path)
         data, unreadable, modified_at = b"", None, None
         try:
-            with file.path.open("rb") as handle:
+            with path.open("rb") as handle:
                 data = handle.read(max_bytes + 1)
-            modified_at = datetime.fromtimestamp(file.path.stat().st_mtime, UTC)
+            modified_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         except OSError as error:
             unreadable = error.strerror or type(error).__name__
         yield DocumentSource(
-            id=document_id_for(SOURCE, file.path.as_posix()),
+            id=document_id_for(SOURCE, path.as_posix()),
             uri=file.uri,
-            name=file.path.name,
+            name=path.name,
             data=data,
             source=SOURCE,
             collection=attributes.collection,
