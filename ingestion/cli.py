@@ -79,7 +79,7 @@ def _run(
     with open_corpus(settings) as corpus, DocumentParser(settings.parsing) as parser:
         pipeline = Pipeline(corpus, parser)
         sources = read_files(selection.files, attributes, max_bytes=settings.parsing.max_bytes)
-        with _progress(console, total=len(selection.files)) as advance:
+        with _progress(console, tally, total=len(selection.files)) as advance:
             for outcome in pipeline.ingest(scope, sources):
                 tally.add(outcome)
                 advance(outcome)
@@ -89,7 +89,7 @@ def _run(
 
 
 @contextmanager
-def _progress(console: Console, *, total: int) -> Iterator[Callable[[Outcome], None]]:
+def _progress(console: Console, tally: _Tally, *, total: int) -> Iterator[Callable[[Outcome], None]]:
     columns = (
         SpinnerColumn(),
         TextColumn("ingesting"),
@@ -101,12 +101,9 @@ def _progress(console: Console, *, total: int) -> Iterator[Callable[[Outcome], N
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("ingest", total=total, chunks=0, last="")
-        chunks = 0
 
         def advance(outcome: Outcome) -> None:
-            nonlocal chunks
-            chunks += outcome.chunks
-            progress.update(task, advance=outcome.attached_to is None, chunks=chunks, last=outcome.uri)
+            progress.update(task, advance=outcome.attached_to is None, chunks=tally.chunks, last=outcome.uri)
 
         yield advance
 

@@ -21,12 +21,11 @@ from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import NotFound
 from ingestion.jobs import JobFilter, JobId, JobKind, JobState, JobStore
 from service.cli.console import EXIT_FAILED, err, out, reported, settings
-from service.cli.options import ApiKey, AsJson, Url
+from service.cli.options import ApiKey, AsJson, Tenant, Url
 from service.cli.remote import Remote
 
 app = typer.Typer(help="List, show, cancel and watch uploads, syncs and rebuilds.", no_args_is_help=True)
 
-Tenant = Annotated[str, typer.Option(help="Tenant whose jobs to look at (without --url).")]
 Id = Annotated[str, typer.Argument(help="Id of the job, as `list` shows it.")]
 
 Job = dict[str, Any]

@@ -16,7 +16,7 @@ Url = Annotated[
     str | None, typer.Option(envvar="PLUMBLINE_URL", help="Ask the service at this address, not the data folder.")
 ]
 ApiKey = Annotated[str | None, typer.Option(envvar="PLUMBLINE_API_KEY", help="Key for that service.")]
-Tenant = Annotated[str, typer.Option(help="Tenant whose documents it is about (without --url).")]
+Tenant = Annotated[str, typer.Option(help="Tenant that it is about (without --url).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print what the HTTP API returns.")]
 
 
