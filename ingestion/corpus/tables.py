@@ -137,6 +137,18 @@ chunks = Table(
     Index("ix_chunks_embedding", "embedding_key"),
 )
 
+# What exact search compares: the folded text of a chunk with what follows it, so that a string across two is found.
+chunk_texts = Table(
+    "chunk_texts",
+    metadata,
+    Column("row", Integer, primary_key=True),
+    Column("chunk_id", String(36), nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("folded", Text, nullable=False),
+    ForeignKeyConstraint(["chunk_id"], ["chunks.id"], ondelete="CASCADE"),
+    UniqueConstraint("chunk_id", name="uq_chunk_texts_chunk"),
+)
+
 tombstones = Table(
     "tombstones",
     metadata,
@@ -151,6 +163,34 @@ metadata_keys = Table(
     metadata,
     Column("tenant", String(64), primary_key=True),
     Column("key", String(128), primary_key=True),
+)
+
+# The words of a tenant's documents and in how many each stands, for spelling; a word that has gone may stay.
+words = Table(
+    "words",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("word", String(64), primary_key=True),
+    Column("documents", Integer, nullable=False),
+)
+
+# The languages that a tenant's documents have ever been in: a query is stemmed in each.
+languages = Table(
+    "languages",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("language", String(16), primary_key=True),
+)
+
+# How the legs are weighed in a generation; the collection "" stands for all that have no row of their own.
+rankings = Table(
+    "rankings",
+    metadata,
+    Column("generation", String(64), primary_key=True),
+    Column("tenant", String(64), primary_key=True),
+    Column("collection", String(64), primary_key=True),
+    Column("profile", JSON, nullable=False),
+    Column("fitted_at", UtcDateTime, nullable=False),
 )
 
 sources = Table(

@@ -1,0 +1,26 @@
+"""Keep the words and languages of each tenant's documents, for spelling and stemming of queries."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "words",
+        sa.Column("tenant", sa.String(64), primary_key=True),
+        sa.Column("word", sa.String(64), primary_key=True),
+        sa.Column("documents", sa.Integer(), nullable=False),
+    )
+    op.create_table(
+        "languages",
+        sa.Column("tenant", sa.String(64), primary_key=True),
+        sa.Column("language", sa.String(16), primary_key=True),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("languages")
+    op.drop_table("words")
