@@ -83,7 +83,7 @@ class CatalogReader:
             .join_from(
                 tables.chunks,
                 tables.documents,
-                and_(documents.key == chunks.document_key, _content(documents.version) == _content(chunks.version)),
+                and_(documents.key == chunks.document_key, same_content(documents.version, chunks.version)),
             )
             .where(chunks.id.in_(bindparam("ids", expanding=True)), unindexed(documents.tenant) == bindparam("tenant"))
         )
@@ -149,8 +149,8 @@ class CatalogReader:
         if not ids:
             return {}
         statement = self._live_chunks
-        if (readers := _readers(scope)) is not None:
-            statement = statement.where(readers)
+        if (admitted := admitting(scope)) is not None:
+            statement = statement.where(admitted)
         with self._engine.connect() as connection:
             rows = connection.execute(statement, {"ids": list(ids), "tenant": scope.tenant}).all()
         parents: dict[str, Document] = {}
@@ -199,17 +199,18 @@ def page_of(items: Sequence[T], limit: int, position: Any) -> Page[T]:
     return Page(tuple(items[:limit]), cursor)
 
 
-def _content(version: ColumnElement[str]) -> ColumnElement[str]:
-    return func.substr(version, 1, CONTENT_DIGITS)
+def same_content(first: ColumnElement[str], second: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether two versions are of the same content, cut or embedded in whatever way."""
+    return func.substr(first, 1, CONTENT_DIGITS) == func.substr(second, 1, CONTENT_DIGITS)
 
 
 def _readable(scope: Scope) -> ColumnElement[bool]:
     mine = tables.documents.c.tenant == scope.tenant
-    readers = _readers(scope)
-    return mine if readers is None else and_(mine, readers)
+    admitted = admitting(scope)
+    return mine if admitted is None else and_(mine, admitted)
 
 
-def _readers(scope: Scope) -> ColumnElement[bool] | None:
+def admitting(scope: Scope) -> ColumnElement[bool] | None:
     """Whether one of the scope's labels may read the document; None if all of the tenant's may be read."""
     patterns = reader_patterns(scope)
     if patterns is None:

@@ -19,6 +19,7 @@ from ingestion.corpus.choosing import Chooser, chunking_of
 from ingestion.corpus.database import migrate_corpus, open_database, ping_database
 from ingestion.corpus.embedders.sharing import EmbedderPool
 from ingestion.corpus.embedding import Embedder
+from ingestion.corpus.facts_reader import FactsReader
 from ingestion.corpus.generation_store import GenerationStore
 from ingestion.corpus.index.engine import IndexQuery, Legs
 from ingestion.corpus.index.registry import Indexes
@@ -70,7 +71,8 @@ class Corpus:
         self._parts = parts
         self._catalog = CatalogReader(parts.database)
         sweeper = Sweeper(parts.database, parts.indexes.of)
-        self._stores = Stores(Catalog(parts.database), self._catalog, parts.sparse, sweeper)
+        facts = FactsReader(parts.database)
+        self._stores = Stores(Catalog(parts.database), self._catalog, facts, parts.sparse, sweeper)
         self._chooser = Chooser(parts.store, parts.pool, parts.sparse, parts.settings)
         self._refreshing = threading.Lock()
         with ExitStack() as stack:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ingestion.corpus.catalog import Catalog
 from ingestion.corpus.catalog_reader import CatalogReader
 from ingestion.corpus.embedding import Embedder
+from ingestion.corpus.facts_reader import DocumentFacts, FactsReader
 from ingestion.corpus.filters import Filter, check
 from ingestion.corpus.index.engine import IndexEngine, IndexQuery, Legs
 from ingestion.corpus.records import ChunkId, IndexedChunk
@@ -36,6 +37,7 @@ class Stores:
 
     catalog: Catalog
     reader: CatalogReader
+    facts: FactsReader
     sparse: SparseEncoder
     sweeper: Sweeper
 
@@ -61,6 +63,7 @@ class CorpusView:
         self.writer = CorpusWriter(stores.catalog, index, stores.sparse, stores.sweeper, generation.name)
         self._index = index
         self._catalog = stores.reader
+        self._facts = stores.facts
 
     @property
     def index_version(self) -> str:
@@ -101,6 +104,14 @@ class CorpusView:
     def get_chunks(self, scope: Scope, ids: Collection[ChunkId]) -> dict[ChunkId, IndexedChunk]:
         """Those of the chunks, which this view has found, that are live within the scope."""
         return self._catalog.get_chunks(scope, ids)
+
+    def documents_of(self, scope: Scope, ids: Sequence[ChunkId]) -> dict[ChunkId, DocumentFacts]:
+        """The document of each of those chunks that is live within the scope, without any text."""
+        return self._facts.documents_of(scope, ids)
+
+    def metadata_keys(self, scope: Scope) -> frozenset[str]:
+        """Every metadata key that the tenant's documents have used."""
+        return self._catalog.metadata_keys(scope)
 
     def ping(self) -> None:
         """Raises: BackendUnavailable if the index cannot answer now."""

@@ -1,55 +1,26 @@
-"""Question in, ranked passages out; no language model. Fusion, relevance and highlighting are rooms of their own."""
+"""Question in, ranked passages out; no language model. This module puts the stages in order; each is a module."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from time import perf_counter
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ingestion.corpus.corpus import Corpus, CorpusView
-from ingestion.corpus.index.engine import IndexQuery
-from ingestion.corpus.records import ChunkId, DocumentKey, IndexedChunk, Span
+from ingestion.corpus.records import Span
 from ingestion.corpus.scope import Scope
-from ingestion.corpus.sparse import SparseVector
-from service.retrieval import fusion
-from service.retrieval.fusion import Ranking
-from service.retrieval.highlighting import QueryTerms, highlight
-from service.retrieval.needles import find_needles, stands_alone
+from service.retrieval.candidates import Candidates, Finder, Pool
+from service.retrieval.fusion import Ranking, keep_on_page
+from service.retrieval.highlighting import highlight
+from service.retrieval.judging import assess
 from service.retrieval.query import SearchMode, SearchQuery
-from service.retrieval.relevance import (
-    POOL,
-    Evidence,
-    Thresholds,
-    calibration_for,
-    judge,
-    never_rising,
-    observe,
-    score_passages,
-    weigh_terms,
-)
-from service.retrieval.results import LegScores, Passage, Relevance, SearchResult
+from service.retrieval.reading import Hit, best_of_documents, read
+from service.retrieval.relevance import POOL, Thresholds
+from service.retrieval.results import LegScores, Passage, SearchResult
+from service.retrieval.understanding import Understood, understand
 from service.settings import RetrievalSettings
-
-NEEDLE_HITS = 50
-"""Exact hits looked at per identifier or phrase in a hybrid search."""
-EXACT_HITS = 10_000
-"""Exact hits counted in an exact search."""
-_CHUNKS_PER_DOCUMENT = 3
-_MAX_GROUPED = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """A ranking before its passages are read. `needles` were looked for literally, the `exact` chunks hold one."""
-
-    ranking: Ranking
-    dense: Mapping[ChunkId, float]
-    sparse: Mapping[ChunkId, float]
-    needles: tuple[str, ...] = ()
-    exact: frozenset[ChunkId] = frozenset()
 
 
 class Searcher:
@@ -68,144 +39,91 @@ class Searcher:
         Raises: InvalidRequest for a bad filter, BackendUnavailable.
         """
         with self._corpus.pinned() as view:
-            return _Search(view, self._settings, self._thresholds).run(scope, query)
+            return _Search(view, self._settings, self._thresholds, scope, query).run()
+
+
+class Stopwatch:
+    """Milliseconds per stage."""
+
+    def __init__(self) -> None:
+        self._started = self._last = perf_counter()
+        self._taken = {"embed": 0.0, "search": 0.0, "rerank": 0.0}
+
+    def lap(self, stage: str) -> None:
+        """What has passed since the last lap belongs to that stage."""
+        now = perf_counter()
+        self._taken[stage] = self._taken.get(stage, 0.0) + (now - self._last) * 1e3
+        self._last = now
+
+    def timings_ms(self) -> dict[str, float]:
+        return {**self._taken, "total": (perf_counter() - self._started) * 1e3}
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """One search: everything in it is of one generation of the corpus."""
+    """One search: everything in it is of one generation of the corpus.
+
+    understand -> legs -> fuse -> exact hits -> rerank -> prefer -> read -> fold -> group -> judge -> sort -> page
+    """
 
     corpus: CorpusView
     settings: RetrievalSettings
     thresholds: Thresholds
+    scope: Scope
+    query: SearchQuery
 
-    def run(self, scope: Scope, query: SearchQuery) -> SearchResult:
-        started = perf_counter()
-        semantic = query.mode in (SearchMode.HYBRID, SearchMode.SEMANTIC)
-        dense = self.corpus.embedder.embed_query(query.text) if semantic else None
-        embedded = perf_counter()
-        candidates = self._find(scope, query, dense)
-        found = self._read(scope, query, candidates)
-        searched = perf_counter()
-        passages, relevance = self._present(query, candidates, found)
-        done = perf_counter()
-        timings = {
-            "embed": (embedded - started) * 1e3,
-            "search": (searched - embedded) * 1e3,
-            "rerank": 0.0,
-            "total": (done - started) * 1e3,
-        }
-        total = len(found) if query.group_by_document else len(candidates.ranking)
-        return SearchResult(passages, relevance, total, timings_ms=timings, index_version=self.corpus.index_version)
-
-    def _find(self, scope: Scope, query: SearchQuery, dense: NDArray[np.float32] | None) -> Candidates:
-        if query.mode is SearchMode.EXACT:
-            return self._find_exact(scope, query)
-        sparse = None if query.mode is SearchMode.SEMANTIC else self.corpus.sparse.encode_query(query.text)
-        by_meaning, by_words = self._legs(scope, query, dense, sparse)
-        if query.mode is not SearchMode.HYBRID:
-            return Candidates(fusion.in_order(by_meaning or by_words), by_meaning, by_words)
-        ranking = fusion.fuse(by_meaning, by_words, self.settings.dense_weight)
-        needles = find_needles(query.text)
-        if not needles:
-            return Candidates(ranking, by_meaning, by_words)
-        holders = [self._holders(scope, needle, query) for needle in needles]
-        exact = frozenset(id_ for holder in holders for id_ in holder)
-        ranking = fusion.keep_on_page(fusion.add_exact(ranking, holders), exact, query.limit)
-        return Candidates(ranking, by_meaning, by_words, needles, exact)
-
-    def _legs(
-        self, scope: Scope, query: SearchQuery, dense: NDArray[np.float32] | None, sparse: SparseVector | None
-    ) -> tuple[dict[ChunkId, float], dict[ChunkId, float]]:
-        # A page further down, or one of documents, needs more candidates to be filled.
-        wanted = (query.offset + query.limit) * (_CHUNKS_PER_DOCUMENT if query.group_by_document else 1)
-        selection = query.selection
-        legs = self.corpus.search(
-            scope,
-            IndexQuery(
-                dense,
-                sparse,
-                limit=max(self.settings.candidates, wanted),
-                collections=selection.collections,
-                filter=selection.filter,
-            ),
+    def run(self) -> SearchResult:
+        query, watch = self.query, Stopwatch()
+        understood = understand(self.corpus, query)
+        watch.lap("embed")
+        finder = Finder(self.corpus, self.scope, query, self.settings.candidates)
+        candidates = finder.find(understood, self.settings.dense_weight, wide=query.group_by_document)
+        candidates = replace(candidates, ranking=self._order(candidates))
+        pool = Pool(finder, understood, candidates)
+        total, hits = self._hits(pool)
+        found = list(islice(hits, max(query.offset + query.limit, POOL)))
+        watch.lap("search")
+        passages = [hit.passage for hit in found]
+        judged = assess(self.corpus, query.text, understood, pool.candidates, passages, self.thresholds)
+        page = slice(query.offset, query.offset + query.limit)
+        shown = self._present(understood, pool.candidates, found[page], judged.scores[page])
+        return SearchResult(
+            shown,
+            judged.relevance,
+            len(pool.candidates) if total is None else total,
+            timings_ms=watch.timings_ms(),
+            index_version=self.corpus.index_version,
         )
-        return {hit.id: hit.score for hit in legs.dense}, {hit.id: hit.score for hit in legs.sparse}
 
-    def _holders(self, scope: Scope, needle: str, query: SearchQuery) -> list[ChunkId]:
-        """Chunks that hold the needle; an identifier must stand alone, `GH-502` is not `GH-5021`."""
-        hits = self.corpus.find_exact(scope, needle, query.selection, limit=NEEDLE_HITS)
-        return [hit.id for hit in hits if stands_alone(needle, hit.chunk.text)]
+    def _order(self, candidates: Candidates) -> Ranking:
+        """The ranking as it is to be shown: here rerankers and preferences have their say, exact hits the last."""
+        return keep_on_page(candidates.ranking, candidates.exact, self.query.limit)
 
-    def _find_exact(self, scope: Scope, query: SearchQuery) -> Candidates:
-        """Every chunk with the string, those first that the keyword leg ranks highest."""
-        ids = self.corpus.find_exact_ids(scope, query.text, query.selection, limit=EXACT_HITS)
-        _, by_words = self._legs(scope, query, None, self.corpus.sparse.encode_query(query.text))
-        exact = frozenset(ids)
-        scores = {id_: by_words.get(id_, 0.0) for id_ in exact}
-        known = {id_: score for id_, score in by_words.items() if id_ in exact}
-        return Candidates(fusion.in_order(scores), {}, known, (query.text,), exact)
-
-    def _read(self, scope: Scope, query: SearchQuery, candidates: Candidates) -> list[IndexedChunk]:
-        """The first live passages of the ranking, enough for the page and for the signals of relevance."""
-        ids = [id_ for id_, _ in candidates.ranking]
-        if query.group_by_document:
-            ids = ids[:_MAX_GROUPED]
-            chunks = self.corpus.get_chunks(scope, ids)
-            best: dict[DocumentKey, IndexedChunk] = {}
-            for id_ in ids:
-                if id_ in chunks:
-                    best.setdefault(chunks[id_].document.key, chunks[id_])
-            return list(best.values())
-        found: list[IndexedChunk] = []
-        needed, position = max(query.offset + query.limit, POOL), 0
-        while len(found) < needed and position < len(ids):
-            batch = ids[position : position + needed - len(found)]
-            chunks = self.corpus.get_chunks(scope, batch)
-            found += [chunks[id_] for id_ in batch if id_ in chunks]
-            position += len(batch)
-        return found
+    def _hits(self, pool: Pool) -> tuple[int | None, Iterator[Hit]]:
+        """The entries of the result list, read as they are taken; and how many there are, if not all candidates."""
+        passages = read(self.corpus, self.scope, pool.ids(), max(self.query.offset + self.query.limit, POOL))
+        if not self.query.group_by_document:
+            return None, map(Hit, passages)
+        documents = self.corpus.documents_of(self.scope, list(pool.ids()))
+        counts = Counter(document.key for document in documents.values())
+        return len(counts), best_of_documents(passages, counts)
 
     def _present(
-        self, query: SearchQuery, candidates: Candidates, found: Sequence[IndexedChunk]
-    ) -> tuple[tuple[Passage, ...], Relevance]:
-        """The page of passages with their scores and highlights, and the relevance of the whole result."""
-        found = found[: max(query.offset + query.limit, POOL)]
-        terms = QueryTerms(query.text, self.corpus.sparse)
-        whole = query.text.strip().casefold()
-        literal = candidates.exact if any(needle.strip().casefold() == whole for needle in candidates.needles) else ()
-        evidence = [
-            Evidence(
-                passage.document.key,
-                candidates.dense.get(passage.id),
-                candidates.sparse.get(passage.id),
-                terms.matched(passage.document.title, *passage.chunk.heading_path, passage.chunk.text),
-                literal=passage.id in literal,
-            )
-            for passage in found
-        ]
-        weights = weigh_terms(terms.terms, evidence[:POOL])
-        calibration = calibration_for(self.corpus.embedder.name, dense=bool(candidates.dense))
-        scores = never_rising(score_passages(evidence, weights, calibration.passage))
-        ranked = [(passage.document.key, score) for passage, score in zip(found, scores, strict=True)]
-        observed = observe(evidence[:POOL], weights)
-        relevance = judge(observed, ranked, calibration.query, self.thresholds)
-        page = slice(query.offset, query.offset + query.limit)
-        passages = tuple(
+        self, understood: Understood, candidates: Candidates, hits: Sequence[Hit], scores: Sequence[float]
+    ) -> tuple[Passage, ...]:
+        """The hits of the page with their scores and highlights."""
+        return tuple(
             Passage(
-                passage,
+                hit.passage,
                 score,
-                LegScores(candidates.dense.get(passage.id), candidates.sparse.get(passage.id)),
-                _highlights(query, passage, terms, candidates.needles),
+                LegScores(candidates.dense.get(hit.passage.id), candidates.sparse.get(hit.passage.id)),
+                self._highlights(understood, hit),
             )
-            for passage, score in zip(found[page], scores[page], strict=True)
+            for hit, score in zip(hits, scores, strict=True)
         )
-        return passages, relevance
 
-
-def _highlights(
-    query: SearchQuery, passage: IndexedChunk, terms: QueryTerms, needles: tuple[str, ...]
-) -> tuple[Span, ...]:
-    if not query.highlight:
-        return ()
-    return highlight(passage.chunk, None if query.mode is SearchMode.EXACT else terms, needles)
+    def _highlights(self, understood: Understood, hit: Hit) -> tuple[Span, ...]:
+        if not self.query.highlight:
+            return ()
+        terms = None if self.query.mode is SearchMode.EXACT else understood.terms
+        return highlight(hit.passage.chunk, terms, understood.needles)
