@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Settings, load_settings
@@ -51,12 +52,59 @@ class RetrievalSettings(_Group):
     answer_passages: int = Field(6, ge=1, le=30, description="passages an answer is written from")
 
 
+class RerankerProvider(StrEnum):
+    NONE = "none"
+    LOCAL = "local"
+    ENDPOINT = "endpoint"
+
+
+class RerankerSettings(_Group):
+    """The second look at the best candidates: a cross-encoder in the process or behind an endpoint, or none."""
+
+    provider: RerankerProvider = Field(
+        RerankerProvider.NONE,
+        description="`none`, `local` (a sentence-transformers cross-encoder) or `endpoint` (`/rerank` as Cohere, Jina, "
+        "vLLM and TEI serve it)",
+    )
+    by_default: bool = Field(True, description="rerank the searches that do not say `rerank` themselves")
+    model: str | None = Field(
+        None, description="of `local` a folder or model id of a hub; of `endpoint` the model name to ask for, if any"
+    )
+    revision: str | None = Field(None, description="revision of a hub model")
+    sha256: str | None = Field(None, description="expected SHA-256 of the weights file of a local folder or hub model")
+    base_url: str | None = Field(
+        None, description="address of the endpoint; `/rerank` is put behind it if it does not end so"
+    )
+    api_key: SecretStr | None = Field(None, description="key for the endpoint")
+    candidates: int = Field(30, ge=2, le=200, description="passages of the first ranking that are looked at again")
+    budget_ms: float = Field(
+        500.0, gt=0, le=60_000, description="longest time for it; out of time, the first ranking stays"
+    )
+    connect_timeout_s: float = Field(1.0, gt=0, description="longest wait for a connection to the endpoint")
+    batch_size: int = Field(
+        4, ge=1, le=64, description="passages per pass of a local model; between two the clock is asked"
+    )
+    max_tokens: int = Field(512, ge=16, description="query and passage together as a local model reads them")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> RerankerSettings:
+        if self.provider is RerankerProvider.LOCAL and not self.model:
+            raise ValueError("PLUMBLINE_RERANKER__PROVIDER=local needs PLUMBLINE_RERANKER__MODEL")
+        if self.provider is RerankerProvider.ENDPOINT:
+            if self.base_url is None:
+                raise ValueError("PLUMBLINE_RERANKER__PROVIDER=endpoint needs PLUMBLINE_RERANKER__BASE_URL")
+            if not self.base_url.startswith(("http://", "https://")):
+                raise ValueError("PLUMBLINE_RERANKER__BASE_URL must begin with http:// or https://")
+        return self
+
+
 class ServiceSettings(Settings):
     """Every setting of the API process."""
 
     server: ServerSettings = Field(default_factory=ServerSettings)
     llm: LLMSettings = Field(default_factory=LLMSettings)
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
+    reranker: RerankerSettings = Field(default_factory=RerankerSettings)
 
 
 CLIENT_VARIABLES = ("PLUMBLINE_URL", "PLUMBLINE_API_KEY")

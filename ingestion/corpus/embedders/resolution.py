@@ -25,6 +25,17 @@ _OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
+class WantedModel:
+    """A model that is asked for: a folder or an id of a hub. `group` is how the variables begin that name it."""
+
+    model: str
+    revision: str | None = None
+    sha256: str | None = None
+    group: str = "PLUMBLINE_EMBEDDER__"
+    options: str = _OPTIONS
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFiles:
     """A model folder that was checked. `label` is for people, `identity` the SHA-256 of the weights."""
 
@@ -41,38 +52,46 @@ def resolve_model(settings: EmbedderSettings, models_dir: Path) -> ModelFiles:
         ModelIntegrityError: weights differ from the pinned hash, or from `settings.sha256`.
         ModelUnavailable: no such folder, no weights in it, or the hub does not give them.
     """
-    model = settings.model
-    local = Path(model).expanduser()
-    packaged = False
-    if model and local.is_dir():  # an empty path would be the working folder
-        folder, label = local, local.resolve().name
-    elif is_packaged(model) and settings.revision is None:
-        folder, label, packaged = packaged_folder(models_dir), model, True
-    elif _HUB_ID.fullmatch(model):
-        folder, label = _hub_folder(model, settings.revision, models_dir), model
-    else:
-        raise ModelUnavailable(f"there is no folder {model}, and it is not a model id; {_OPTIONS}")
-    hashes = weights_hashes(folder)
-    if settings.sha256 is not None and settings.sha256.lower() not in hashes.values():
+    wanted = WantedModel(settings.model, settings.revision, settings.sha256)
+    # A folder of that name goes first; an empty path would be the working folder.
+    named = bool(wanted.model) and Path(wanted.model).expanduser().is_dir()
+    if named or not is_packaged(wanted.model) or wanted.revision is not None:
+        return resolve_files(wanted, models_dir)
+    return _checked(wanted, packaged_folder(models_dir), wanted.model, packaged=True)
+
+
+def resolve_files(wanted: WantedModel, models_dir: Path) -> ModelFiles:
+    """Files of a folder or of a model of a hub, fetched if need be. Raises as `resolve_model`."""
+    local = Path(wanted.model).expanduser()
+    if wanted.model and local.is_dir():
+        return _checked(wanted, local, local.resolve().name)
+    if not _HUB_ID.fullmatch(wanted.model):
+        raise ModelUnavailable(f"there is no folder {wanted.model}, and it is not a model id; {wanted.options}")
+    return _checked(wanted, _hub_folder(wanted, models_dir), wanted.model)
+
+
+def _checked(wanted: WantedModel, folder: Path, label: str, *, packaged: bool = False) -> ModelFiles:
+    hashes = weights_hashes(folder, setting=f"{wanted.group}MODEL")
+    if wanted.sha256 is not None and wanted.sha256.lower() not in hashes.values():
         found = ", ".join(f"{name} {digest}" for name, digest in hashes.items())
         raise ModelIntegrityError(
-            f"the weights in {folder} have SHA-256 {found}, expected {settings.sha256.lower()}; "
-            "put the right files there, or mend PLUMBLINE_EMBEDDER__SHA256"
+            f"the weights in {folder} have SHA-256 {found}, expected {wanted.sha256.lower()}; "
+            f"put the right files there, or mend {wanted.group}SHA256"
         )
     return ModelFiles(folder=folder, label=label, identity=weights_identity(hashes), packaged=packaged)
 
 
-def _hub_folder(model: str, revision: str | None, models_dir: Path) -> Path:
+def _hub_folder(wanted: WantedModel, models_dir: Path) -> Path:
     """Folder of a hub model, fetched once and complete or not there; a later start needs no network."""
-    wanted = f"{model}@{revision or 'main'}"
-    slug = re.sub(r"[^\w.-]+", "--", model)
-    folder = models_dir / f"{slug}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+    version = f"{wanted.model}@{wanted.revision or 'main'}"
+    slug = re.sub(r"[^\w.-]+", "--", wanted.model)
+    folder = models_dir / f"{slug}-{hashlib.sha256(version.encode()).hexdigest()[:12]}"
     if not folder.is_dir():
-        appear_whole(folder, lambda work: _download(model, revision, work))
+        appear_whole(folder, lambda work: _download(wanted, work))
     return folder
 
 
-def _download(model: str, revision: str | None, folder: Path) -> None:
+def _download(wanted: WantedModel, folder: Path) -> None:
     """Fetch a model into `folder`. One short question first, so that a closed network fails in seconds.
 
     Raises:
@@ -84,11 +103,11 @@ def _download(model: str, revision: str | None, folder: Path) -> None:
 
     try:
         hub = HfApi()
-        files = hub.model_info(model, revision=revision, timeout=_HUB_TIMEOUT_S).siblings or []
+        files = hub.model_info(wanted.model, revision=wanted.revision, timeout=_HUB_TIMEOUT_S).siblings or []
         safe = any(file.rfilename.endswith(".safetensors") for file in files)
         hub.snapshot_download(
-            model,
-            revision=revision,
+            wanted.model,
+            revision=wanted.revision,
             local_dir=folder,
             allow_patterns=[p for p in _HUB_FILES if not (safe and p == "*.bin")],
             ignore_patterns=list(_HUB_REFUSED),
@@ -96,7 +115,7 @@ def _download(model: str, revision: str | None, folder: Path) -> None:
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ModelUnavailable(f"the hub does not give {model}: {reason}; {_OPTIONS}") from error
+        raise ModelUnavailable(f"the hub does not give {wanted.model}: {reason}; {wanted.options}") from error
     except (httpx2.HTTPError, OSError) as error:
-        raise ModelUnavailable(f"the hub cannot be reached for {model} ({error}); {_OPTIONS}") from error
+        raise ModelUnavailable(f"the hub cannot be reached for {wanted.model} ({error}); {wanted.options}") from error
     shutil.rmtree(folder / ".cache", ignore_errors=True)

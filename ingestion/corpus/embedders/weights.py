@@ -34,8 +34,10 @@ def check_sha256(path: Path, expected: str, *, mend: str) -> None:
         raise ModelIntegrityError(f"{path} has SHA-256 {found}, expected {expected.lower()}; {mend}")
 
 
-def weights_hashes(folder: Path) -> Mapping[str, str]:
+def weights_hashes(folder: Path, *, setting: str = "PLUMBLINE_EMBEDDER__MODEL") -> Mapping[str, str]:
     """SHA-256 of each weights file of a model folder by relative name: safetensors, else PyTorch's own format.
+
+    `setting` is the variable that named the folder.
 
     Raises:
         ModelUnavailable: the folder holds neither.
@@ -49,8 +51,8 @@ def weights_hashes(folder: Path) -> Mapping[str, str]:
         if found:
             return {path.relative_to(folder).as_posix(): file_sha256(path) for path in found}
     raise ModelUnavailable(
-        f"{folder} holds no weights (*.safetensors or *.bin); PLUMBLINE_EMBEDDER__MODEL must name a "
-        "sentence-transformers folder, a model id of a hub, or stay unset for the packaged model"
+        f"{folder} holds no weights (*.safetensors or *.bin); {setting} must name a "
+        "sentence-transformers folder or a model id of a hub; unset, the product takes its own choice"
     )
 
 
