@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from ingestion.cli import ingest
-from service.cli import asking, generations, jobs, keys, serving, sources
+from service.cli import asking, evaluating, generations, jobs, keys, serving, sources
 from service.cli.doctor import doctor
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.add_typer(serving.app)
 app.add_typer(asking.app)
 app.add_typer(sources.app)
 app.add_typer(generations.app)
+app.add_typer(evaluating.app)
 app.command()(doctor)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ingestion.corpus.filters import Filter
 from ingestion.corpus.records import Document
 from ingestion.corpus.scope import Scope
 from ingestion.errors import ConfigurationError
@@ -16,24 +17,62 @@ from service.retrieval.results import Relevance
 from service.retrieval.search import Searcher
 
 
+class GoldenPassage(BaseModel):
+    """A place in a document: words quoted from it, or characters `start` to `end` of its normalised text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    document: str = Field(min_length=1)
+    quote: str | None = Field(None, min_length=1)
+    start: int | None = Field(None, ge=0)
+    end: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _is_a_quote_or_a_span(self) -> GoldenPassage:
+        if self.quote is not None and self.start is None and self.end is None:
+            return self
+        if self.quote is not None or self.start is None or self.end is None or self.start >= self.end:
+            raise ValueError("a relevant passage has either a quote, or a start and an end after it")
+        return self
+
+
 class GoldenCase(BaseModel):
-    """One question. `relevant_documents` are ids, uris or ends of uris (see `names_document`)."""
+    """One question. Documents are named by their ids, uris or ends of uris (see `names_document`).
+
+    `grades` are those of relevant documents that are not worth 1. `collections` and `filter` narrow the search.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(min_length=1)
     question: str = Field(min_length=1)
     relevant_documents: tuple[str, ...] = ()
+    grades: Mapping[str, int] = Field(default_factory=dict)
+    relevant_passages: tuple[GoldenPassage, ...] = ()
     expected_facts: tuple[str, ...] = ()
+    forbidden_facts: tuple[str, ...] = ()
     must_refuse: bool = False
+    collections: tuple[str, ...] = ()
+    filter: Filter | None = None
 
     @model_validator(mode="after")
     def _is_answerable_or_not(self) -> GoldenCase:
-        if self.must_refuse and (self.relevant_documents or self.expected_facts):
+        named = self.relevant_documents or self.relevant_passages
+        if self.must_refuse and (named or self.expected_facts):
             raise ValueError("a case that must be refused has no relevant documents and no expected facts")
-        if not self.must_refuse and not self.relevant_documents:
+        if not self.must_refuse and not named:
             raise ValueError("a case that is to be answered names at least one relevant document")
+        for name, grade in self.grades.items():
+            if name not in self.relevant_documents:
+                raise ValueError(f"the grade of {name!r} is of no relevant document")
+            if grade < 1:
+                raise ValueError(f"the grade of {name!r} is less than 1: leave out what is not relevant")
         return self
+
+    def judged(self) -> dict[str, int]:
+        """Every document that the case names, with its grade."""
+        names = (*self.relevant_documents, *(passage.document for passage in self.relevant_passages))
+        return {name: self.grades.get(name, 1) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +108,7 @@ def load_golden(path: Path) -> tuple[GoldenCase, ...]:
     Raises: ConfigurationError that names the file and the line: unreadable, not JSON, a wrong field, an id twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: the golden file cannot be read: {error}") from error
     cases: list[GoldenCase] = []
@@ -80,7 +119,7 @@ def load_golden(path: Path) -> tuple[GoldenCase, ...]:
         try:
             case = GoldenCase.model_validate_json(line)
         except ValidationError as error:
-            raise ConfigurationError(f"{path}:{number}: {_explain(error)}") from error
+            raise ConfigurationError(f"{path}:{number}: {explain(error)}") from error
         if case.id in first_line:
             raise ConfigurationError(f"{path}:{number}: the id {case.id!r} is already on line {first_line[case.id]}")
         first_line[case.id] = number
@@ -119,7 +158,8 @@ def names_document(document: Document, name: str) -> bool:
     return name == document.id or document.uri == name or document.uri.endswith(f"/{name}")
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """What is wrong, with the field that it is in, on one line."""
     parts = []
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
         place = ".".join(str(step) for step in problem["loc"])

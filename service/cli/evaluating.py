@@ -1,0 +1,255 @@
+"""`plumbline eval`: how good retrieval is on golden sets, what changed between two runs, and a gate for releases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from textwrap import shorten
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ingestion.corpus.scope import Scope, TenantId
+from ingestion.errors import ConfigurationError, InvalidRequest
+from service.cli.asking import InCollections
+from service.cli.console import EXIT_FAILED, err, out, reported, settings
+from service.cli.options import Tenant
+from service.quality.comparing import Gate, SetChange, Verdict, compare, judge
+from service.quality.evaluating import GoldenSet, Plan
+from service.quality.golden import load_golden
+from service.quality.reporting import TITLES, diff_report, report
+from service.quality.runs import Run, SetRun, Value, load_run, save_run
+from service.quality.searching import Depths
+from service.quality.splits import Part, Split
+from service.retrieval.query import MAX_LIMIT, SearchMode
+from service.settings import ServiceSettings
+
+app = typer.Typer()
+
+WORK = Path(".plumbline/evaluation")
+_CHANGES_SHOWN = 5
+_SHORT = 60
+
+Tell = Callable[[str, int, int], None]
+
+
+@app.command("eval")
+def evaluate(
+    golden: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="GOLDEN|FOLDER", help="Golden files (JSON Lines), or judged collections as in BEIR."),
+    ] = None,
+    collection: InCollections = None,
+    mode: Annotated[SearchMode, typer.Option(help="What `ours` is.")] = SearchMode.HYBRID,
+    k: Annotated[int, typer.Option("--k", min=1, max=MAX_LIMIT, help="Documents of a page.")] = 10,
+    depth: Annotated[int, typer.Option(min=1, max=MAX_LIMIT, help="Documents ranked in all.")] = 100,
+    limit_queries: Annotated[int | None, typer.Option(min=1, help="Ask no more queries of a set than this.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="For the sample and the intervals.")] = 0,
+    split: Annotated[Part | None, typer.Option(help="Only this part of each set.")] = None,
+    folds: Annotated[int, typer.Option(help="Parts that --split cuts a set into.")] = 5,
+    fold: Annotated[int, typer.Option(help="Which of them is the test part, from 0.")] = 0,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write the run here (`.gz`: compressed).")] = None,
+    report_path: Annotated[Path | None, typer.Option("--report", help="Write a Markdown report here.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Compare with this stored run.")] = None,
+    gate: Annotated[bool, typer.Option("--gate", help="Exit with 1 if it is worse than it may be.")] = False,
+    gate_on: Annotated[
+        list[str] | None, typer.Option("--gate-on", help="Measure that may not fall; ndcg@K if none is named.")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(min=0, help="How far a measure may fall.")] = 0.005,
+    least: Annotated[list[str] | None, typer.Option("--min", help="`measure=value` that must be reached.")] = None,
+    diff: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Compare two stored runs, the earlier first, and do no more.")
+    ] = None,
+    work: Annotated[Path, typer.Option(help="Folder of the corpora built from collections.")] = WORK,
+    tenant: Tenant = "default",
+) -> None:
+    """Measure retrieval: ours beside BM25 alone and dense alone, with intervals."""
+    with reported():
+        if diff is not None:
+            _show_changes(compare(load_run(diff[0]), load_run(diff[1]), _metrics(gate_on, k)[0], seed), report_path)
+            return
+        plan = Plan(
+            mode,
+            Depths(page=min(k, depth), whole=depth),
+            seed,
+            limit_queries,
+            None if split is None else Split(split, folds, fold),
+        )
+        earlier = None if baseline is None else load_run(baseline)
+        limits = Gate(_metrics(gate_on, k), tolerance, _minimums(least or ()))
+        job = _Job(settings(quiet=True), plan, Scope(TenantId(tenant)), tuple(collection or ()), work)
+        run = job.run(golden or [])
+        if json_path is not None:
+            save_run(run, json_path)
+        _show(run)
+        changes = () if earlier is None else compare(earlier, run, limits.metrics[0], seed)
+        _show_changes(changes)
+        verdict = judge(earlier, run, limits, seed) if gate else None
+        if report_path is not None:
+            _write(report_path, report(run, changes, verdict))
+    _end(verdict)
+
+
+def _end(verdict: Verdict | None) -> None:
+    """Tell how the gate ended, if there was one, and exit with 1 if it was not passed."""
+    if verdict is None:
+        return
+    for line in (*verdict.failures, *verdict.notes):
+        err().print(line, highlight=False, soft_wrap=True)
+    err().print(f"gate: {'passed' if verdict.passed else 'not passed'}")
+    if not verdict.passed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is to be evaluated, and how."""
+
+    settings: ServiceSettings
+    plan: Plan
+    scope: Scope
+    collections: tuple[str, ...]
+    work: Path
+
+    def run(self, paths: Sequence[Path]) -> Run:
+        """Raises: InvalidRequest if nothing is named, ConfigurationError if something named can't be read."""
+        if not paths:
+            raise InvalidRequest("name a golden file or a folder of a judged collection; see docs/golden-sets.md")
+        with _bar() as tell:
+            sets = tuple(asyncio.run(self._one(path, tell)) for path in paths)
+        names = [one.name for one in sets]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise InvalidRequest(f"two sets are named {min(twice)}: evaluate them one at a time")
+        return Run(
+            created_at=datetime.now(UTC),
+            version=version("plumbline"),
+            options=self.plan.options(self.collections),
+            retrieval=self.settings.retrieval.model_dump(mode="json"),
+            sets=sets,
+        )
+
+    async def _one(self, path: Path, tell: Tell) -> SetRun:
+        from service.quality.building import SCOPE, build, settings_for
+        from service.quality.folders import find_folder, load_queries
+
+        if path.is_file():
+            return await self._search(self.settings, GoldenSet(path.stem, load_golden(path)), self.scope, tell)
+        folder = find_folder(path)
+        if folder is None:
+            raise ConfigurationError(
+                f"{path}: neither a golden file nor a folder with corpus.jsonl, queries.jsonl and qrels.tsv"
+            )
+        queries = load_queries(folder)
+        built = settings_for(self.settings, folder, self.work)
+        await asyncio.to_thread(build, built, folder, tell)
+        return await self._search(built, GoldenSet(folder.name, queries.cases, queries.unjudged), SCOPE, tell)
+
+    async def _search(self, loaded: ServiceSettings, golden: GoldenSet, scope: Scope, tell: Tell) -> SetRun:
+        from service.quality.evaluating import evaluate_set
+        from service.quality.searching import Target
+        from service.runtime import open_reading
+
+        cases = self.plan.choose(golden.cases)
+        if not cases:
+            raise InvalidRequest(f"{golden.name}: this part of the set has no case")
+        async with open_reading(loaded) as reading:
+            by_id = loaded is not self.settings
+            target = Target(reading.corpus, reading.searcher, scope, () if by_id else self.collections, by_id)
+            chosen = GoldenSet(golden.name, cases, golden.unjudged)
+            return await asyncio.to_thread(evaluate_set, target, chosen, self.plan, tell)
+
+
+def _metrics(named: Sequence[str] | None, k: int) -> tuple[str, ...]:
+    return tuple(named or (f"ndcg@{k}",))
+
+
+def _minimums(given: Sequence[str]) -> Mapping[str, float]:
+    found = {}
+    for one in given:
+        measure, equals, value = one.partition("=")
+        try:
+            found[measure] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not measure:
+            raise InvalidRequest(f"--min {one!r} is not of the form measure=value")
+    return found
+
+
+def _show(run: Run) -> None:
+    for one in run.sets:
+        table = Table("", *TITLES.values(), "ours - better leg", title=one.name, title_justify="left")
+        for measure, gain in one.differences.items():
+            cells = (_cell(row.metrics.get(measure)) for row in one.rows.values())
+            table.add_row(measure, *cells, f"{gain.mean:+.3f}\n{gain.low:+.3f} {gain.high:+.3f}")
+        if one.differences:
+            out().print(table)
+        if one.refusals is not None:
+            told = one.refusals
+            out().print(
+                f"must be refused, {told.must} of {told.must + told.may_not}: precision {told.precision:.3f}, recall "
+                f"{told.recall:.3f}, F1 {told.f1:.3f} ({told.f1_low:.3f}-{told.f1_high:.3f})",
+                highlight=False,
+            )
+        for what, bins in (("confidence", one.confidence), ("score of the first document", one.score)):
+            if bins is not None:
+                out().print(f"expected calibration error of the {what}: {bins.error:.3f}", highlight=False)
+
+
+def _cell(value: Value | None) -> str:
+    return "" if value is None else f"{value.mean:.3f}\n{value.low:.3f}-{value.high:.3f}"
+
+
+def _show_changes(changes: Sequence[SetChange], path: Path | None = None) -> None:
+    for change in changes:
+        table = Table("", "before", "after", "query", "on top before", "on top after")
+        found = change.differences[change.metric]
+        table.title = (
+            f"{change.name}: {change.metric} {change.before:.4f} → {change.after:.4f}, difference {found.mean:+.4f} "
+            f"({found.low:+.4f} to {found.high:+.4f}) over {found.n} queries, {len(change.changes)} of them changed"
+        )
+        lost = [one for one in change.changes if one.gain < 0][:_CHANGES_SHOWN]
+        gained = [one for one in reversed(change.changes) if one.gain > 0][:_CHANGES_SHOWN]
+        for one in (*lost, *gained):
+            tops = (_short(top[0] if top else "nothing") for top in (one.top_before, one.top_after))
+            table.add_row(f"{one.gain:+.3f}", f"{one.before:.3f}", f"{one.after:.3f}", _short(one.text), *tops)
+        out().print(table, markup=False)
+    if path is not None:
+        _write(path, diff_report(changes))
+
+
+def _short(text: str) -> str:
+    return shorten(text, _SHORT, placeholder=" …")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: the report cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _bar() -> Iterator[Tell]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err(), transient=True) as progress:
+        task = progress.add_task("reading", total=None)
+
+        def tell(doing: str, done: int, total: int) -> None:
+            progress.update(task, description=doing, completed=done, total=total)
+
+        yield tell

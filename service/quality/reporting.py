@@ -1,0 +1,185 @@
+"""Runs and comparisons as Markdown for people: what was measured, how far to trust it, and what stands out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from service.quality.comparing import SetChange, Verdict
+from service.quality.runs import KEYWORD, OURS, RRF, SEMANTIC, Bins, QueryRow, Run, SetRun, Value
+
+TITLES = {OURS: "ours", KEYWORD: "BM25 only", SEMANTIC: "dense only", RRF: "plain RRF (k=60)"}
+_SHOWN = 10
+_TOP = 3
+
+CAUTIONS = """\
+- Intervals hold the mean with 95 % confidence (percentile bootstrap over queries, seeded). With 100 queries they are
+  about ±.05 wide: a difference inside its interval around 0 is no difference.
+- "Ours" is ranked as it is served: the first page as a reader gets it, then what a deeper search adds. Documents are
+  ranked, not passages: each by its best passage.
+- "Ours - better leg" takes the leg that is better on these very queries, which favours that leg a little.
+- A document that nobody judged counts as not relevant.
+- Thresholds, weights and the relevance calibration of the product were fitted on some public collections. Where one of
+  those is measured here, it is in sample; fit on one part and measure on another with `--split`.
+- Latencies were taken with searches side by side and are no promise about a quiet machine; the dense row has its query
+  vectors from the first row already."""
+
+
+def report(run: Run, changes: Sequence[SetChange] = (), verdict: Verdict | None = None) -> str:
+    """The run as a Markdown page, with what changed since a baseline and the verdict of a gate if there are such."""
+    options = run.options
+    parts = [
+        "# Retrieval, measured",
+        "",
+        f"{run.created_at:%Y-%m-%d %H:%M} UTC, version {run.version}, mode `{options.mode}`, pages of {options.k}, "
+        f"rankings of {options.depth}, seed {options.seed}{_sampled(run)}.",
+        "",
+    ]
+    for one in run.sets:
+        parts += [*_set(one), ""]
+    if changes:
+        parts += ["# Since the baseline", ""]
+        for change in changes:
+            parts += [*change_lines(change), ""]
+    if verdict is not None:
+        parts += [*_verdict(verdict), ""]
+    parts += ["# How far to trust this", "", CAUTIONS, ""]
+    parts += ["# Settings", "", *(f"- `{name}`: {value}" for name, value in sorted(run.retrieval.items())), ""]
+    return "\n".join(parts)
+
+
+def diff_report(changes: Sequence[SetChange]) -> str:
+    """What changed between two runs as a Markdown page."""
+    parts = ["# Two runs side by side", ""]
+    for change in changes:
+        parts += [*change_lines(change), ""]
+    return "\n".join(parts)
+
+
+def change_lines(change: SetChange) -> list[str]:
+    """What changed in one set: measures with their differences, then the queries that lost and gained most."""
+    lines = [f"## {change.name}", "", *_table(("measure", "difference", "95 %", "queries"))]
+    for name, found in change.differences.items():
+        lines.append(f"| {name} | {found.mean:+.4f} | {found.low:+.4f} to {found.high:+.4f} | {found.n} |")
+    lost = [one for one in change.changes if one.gain < 0]
+    gained = [one for one in reversed(change.changes) if one.gain > 0]
+    lines += ["", f"{change.metric}: {len(lost)} queries lost, {len(gained)} gained."]
+    if change.only_before or change.only_after:
+        lines.append(f"{change.only_before} queries are in the first run only, {change.only_after} in the second only.")
+    for title, ones in (("Lost most", lost), ("Gained most", gained)):
+        if ones:
+            lines += ["", f"### {title}", "", *_table(("query", "before", "after", "on top before", "on top after"))]
+        for one in ones[:_SHOWN]:
+            tops = (" / ".join(top[:_TOP]) or "nothing" for top in (one.top_before, one.top_after))
+            lines.append(_cells(f"{one.text} ({one.id})", f"{one.before:.3f}", f"{one.after:.3f}", *tops))
+    return lines
+
+
+def _set(one: SetRun) -> list[str]:
+    judged = one.rows[OURS].metrics
+    measured = list(judged)
+    cases = f"{len(one.questions)} cases" + (f" ({one.unjudged} without a judgement left out)" if one.unjudged else "")
+    corpus = one.corpus
+    lines = [
+        f"## {one.name}",
+        "",
+        f"{corpus.documents} documents, {cases}; index `{corpus.index_version}`, embedder `{corpus.embedder}`, "
+        f"lexical encoder `{corpus.lexical}`.",
+        "",
+    ]
+    if measured:
+        lines += _table(("", *measured))
+        for name, row in one.rows.items():
+            lines.append(_cells(TITLES[name], *(_with_interval(row.metrics.get(metric)) for metric in measured)))
+        better = {metric: one.differences[metric] for metric in measured}
+        lines.append(
+            _cells("ours - better leg", *(f"{d.mean:+.3f} ({d.low:+.3f}, {d.high:+.3f})" for d in better.values()))
+        )
+        lines.append(_cells("better leg", *(TITLES[d.over] for d in better.values())))
+        lines += ["", _latencies(one)]
+    lines += _refusals(one)
+    lines += _reliability(one)
+    lines += _worst(one)
+    return lines
+
+
+def _latencies(one: SetRun) -> str:
+    shown = [
+        f"{TITLES[name]} {row.p50_ms:.0f} / {row.p95_ms:.0f} ms"
+        for name, row in one.rows.items()
+        if row.p50_ms is not None and row.p95_ms is not None
+    ]
+    return f"Latency p50 / p95: {', '.join(shown)}."
+
+
+def _refusals(one: SetRun) -> list[str]:
+    if one.refusals is None:
+        return []
+    told = one.refusals
+    return [
+        "",
+        f"Must be refused: {told.must} of {told.must + told.may_not} cases. By `relevance.label == none`: precision "
+        f"{told.precision:.3f}, recall {told.recall:.3f}, F1 {told.f1:.3f} ({told.f1_low:.3f}-{told.f1_high:.3f}).",
+    ]
+
+
+def _reliability(one: SetRun) -> list[str]:
+    lines = []
+    for what, bins in (("`relevance.confidence`", one.confidence), ("`score` of the first document", one.score)):
+        if bins is not None:
+            lines += ["", f"Expected calibration error of {what}: {bins.error:.3f} ({_bins(bins)})."]
+    return lines
+
+
+def _bins(bins: Bins) -> str:
+    return "stated → true: " + ", ".join(f"{stated:.2f} → {true:.2f} of {n}" for n, stated, true in bins.bins)
+
+
+def _worst(one: SetRun) -> list[str]:
+    """Queries on which ours is furthest below the better leg."""
+    metric = next(iter(one.differences), None)
+    if metric is None:
+        return []
+    leg = one.rows[one.differences[metric].over]
+    pairs = zip(one.rows[OURS].queries, leg.queries, strict=True)
+    losses = [(a.metrics[metric] - b.metrics[metric], a, b) for a, b in pairs if metric in a.metrics]
+    worst = sorted((loss for loss in losses if loss[0] < 0), key=lambda loss: (loss[0], loss[1].id))
+    if not worst:
+        return []
+    lines = ["", f"### Furthest below the better leg ({metric}; {len(worst)} queries)", ""]
+    lines += _table(("query", "ours", "leg", "ours on top", "leg on top"))
+    for _, ours, theirs in worst[:_SHOWN]:
+        tops = (" / ".join(_titles(one, query)) for query in (ours, theirs))
+        text = f"{one.questions[ours.id].text} ({ours.id})"
+        lines.append(_cells(text, f"{ours.metrics[metric]:.3f}", f"{theirs.metrics[metric]:.3f}", *tops))
+    return lines
+
+
+def _titles(one: SetRun, query: QueryRow) -> list[str]:
+    return [one.titles.get(uri, uri) for uri in query.top[:_TOP]]
+
+
+def _verdict(verdict: Verdict) -> list[str]:
+    told = "passed" if verdict.passed else "not passed"
+    return [f"# Gate: {told}", "", *(f"- {line}" for line in (*verdict.failures, *verdict.notes))]
+
+
+def _sampled(run: Run) -> str:
+    options = run.options
+    told = "" if options.limit_queries is None else f", at most {options.limit_queries} queries of each set"
+    if options.part is not None:
+        told += f", {options.part} part of fold {options.fold} of {options.folds}"
+    return told
+
+
+def _with_interval(value: Value | None) -> str:
+    return "" if value is None else f"{value.mean:.3f} ({value.low:.3f}-{value.high:.3f})"
+
+
+def _table(heads: Iterable[str]) -> list[str]:
+    names = list(heads)
+    return [_cells(*names), "| " + " | ".join("---" for _ in names) + " |"]
+
+
+def _cells(*values: str) -> str:
+    """A row of a table: nothing in a cell ends it."""
+    return "| " + " | ".join(" ".join(value.split()).replace("|", "\\|") for value in values) + " |"
