@@ -204,7 +204,11 @@ def _show(run: Run) -> None:
 
 
 def _cell(value: Value | None) -> str:
-    return "" if value is None else f"{value.mean:.3f}\n{value.low:.3f}-{value.high:.3f}"
+    """The mean over its interval, narrow enough for four of them beside each other on a terminal."""
+    if value is None:
+        return ""
+    low, high = (f"{bound:.3f}".removeprefix("0") for bound in (value.low, value.high))
+    return f"{value.mean:.3f}\n{low}-{high}"
 
 
 def _show_changes(changes: Sequence[SetChange], path: Path | None = None) -> None:
