@@ -260,7 +260,7 @@ def _postings(
     """The inverted index, weights multiplied by Qdrant's IDF."""
     found: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for number, (title, chunk) in enumerate(titled):
-        vector = encoder.encode_document(chunk.context + chunk.text, heading_path=(title, *chunk.heading_path))
+        vector = encoder.encode_document(chunk.context + chunk.text, title=title, heading_path=chunk.heading_path)
         for term, weight in zip(vector.indices, vector.values, strict=True):
             found[term].append((number, weight))
     postings = {}

@@ -2,53 +2,46 @@
 
 A score is the dot product of a query's and a document's vector with each query weight multiplied by the term's IDF,
 which Qdrant counts over the whole index. The document's weights hold the rest of BM25: saturation and length.
+All languages share one space of terms, so that a name or a code is as rare as it is in all of them together.
+What a word is, `words` knows; what its stem is, `stemming`.
 """
 
 from __future__ import annotations
 
-import re
-import threading
-import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
-_K1 = 1.2
-_B = 0.75
-_AVERAGE_TERMS = 100
+from ingestion.corpus.stemming import COMPOUNDING, ENGLISH, PARTICLES, Stemmers, stemmed_as
+from ingestion.corpus.words import plain, simple_words, words
+
+_K1 = 1.5
+_B = 0.6
+_AVERAGE_TERMS = 60
 """BM25's average length, fixed so that a weight never depends on what else is indexed.
 
-A chunk of 120 to 200 of the embedder's tokens has about this many terms once stop words are gone.
+A chunk of 120 to 200 of the embedder's tokens has 35 to 75 terms once stop words are gone.
 """
 _HEADING_WEIGHT = 1.5
 """What one occurrence in a heading counts against one in the text."""
-_LONGEST_TERM = 200
-"""Longer runs (base64, hashes in a row) are cut: no one types them, and equal prefixes still match."""
+_TITLE_WEIGHT = 3.0
+"""The same for a title of `_AVERAGE_TITLE` terms."""
+_TITLE_B = 0.75
+_AVERAGE_TITLE = 4
+_JOINED_WEIGHT = 0.5
+"""What two neighbouring words of a query weigh where a text writes them as one."""
+_MOST_JOINED = 12
+"""Words of a query up to which neighbours are joined: a longer one is prose, and says each thing twice."""
+_FOREIGN_WEIGHT = 0.5
+"""What a term weighs that only a language other than the query's own makes of it."""
+_GRAM = 5
+_GRAM_WEIGHT = 0.2
+"""What the pieces of a word weigh together, taken as independent, in a language that writes compounds as one word."""
 
-_SCHEME = 1
+_SCHEME = 2
 """Raise when terms or weights change: stored vectors and queries no longer fit each other."""
-
-# Letters, digits and underscores of any script, with the vowel signs and accents that `\\w` leaves out.
-_W = r"[\w\u0300-\u036f\u064b-\u065f\u0900-\u0963\u0966-\u0dff]"
-# Words with the characters that hold an identifier together: ORA-00060, src/main.py, db-1.eu.example.com:5432.
-_TOKEN = re.compile(rf"{_W}+(?:[-./:@+#]+{_W}+)*")
-_SEGMENT = re.compile(r"[^/:@]+")
-_PART = re.compile(r"[^-./:@+#_]+")
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_LETTERS_DIGITS = re.compile(r"([^\W\d_]{2,})(\d+)")
-# Scripts written without spaces, and Korean, whose words carry their particles: pairs of characters are the terms.
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
-_ACCENTS = re.compile(r"[\u0300-\u036f]")
-
-_ENGLISH_STOP_WORDS = """
-a about after all also am an and any are as at be because been before being but by can could did do does doing
-for from had has have having he her here him his how i if in into is it its itself just me more most my no not
-of off on only or other our out over own same she should so some such than that the their them then there these
-they this those through to too under until up very was we were what when where which while who whom why will
-with would you your d ll m re s t ve didn doesn don hasn haven isn wasn weren won wouldn
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,94 +55,126 @@ class SparseVector:
 class SparseEncoder:
     """Turns text into BM25 term weights. Safe to call from several threads."""
 
-    def __init__(self, language: str = "english") -> None:
-        """`language`: a Snowball algorithm; stop words are known for English only. Raises: KeyError if unknown."""
-        import Stemmer
-
-        Stemmer.Stemmer(language)
-        self._language = language
-        self._stop_words = frozenset(_ENGLISH_STOP_WORDS.split() if language == "english" else ())
-        # Snowball stemmers are not safe to share between threads.
-        self._local = threading.local()
+    def __init__(self) -> None:
+        self._stemmers = Stemmers()
 
     @property
     def version(self) -> str:
         """Identity of the term space; vectors of different versions don't match."""
-        return f"bm25-{_SCHEME}-{self._language}"
+        return f"bm25-{_SCHEME}"
 
-    def encode_document(self, text: str, *, heading_path: Sequence[str] = ()) -> SparseVector:
+    def encode_document(
+        self, text: str, *, title: str = "", heading_path: Sequence[str] = (), language: str | None = None
+    ) -> SparseVector:
         """Weight `tf·(k1+1) / (tf + k1·(1 - b + b·length/average))` per term (Robertson and Zaragoza 2009, eq. 3.15).
 
-        Terms of the headings count `_HEADING_WEIGHT` each and don't lengthen the document.
+        Terms of title and headings are added to `tf` with weights of their own and don't lengthen the document; one in
+        a short title counts more than one in a long one (BM25F, eq. 3.22). `language`: ISO 639-1.
         """
-        body = self.terms(text)
-        counts: Counter[str] = Counter(body)
-        frequencies: dict[str, float] = dict(counts)
-        for term in self._terms(heading_path):
-            frequencies[term] = frequencies.get(term, 0.0) + _HEADING_WEIGHT
+        language = stemmed_as(language)
+        stop_words = self._stemmers.stop_words(language)
+        body = self._terms((text,), language, stop_words)
+        title_terms = self._terms((title,), language, stop_words)
+        frequencies: dict[str, float] = dict(Counter(body))
+        title_weight = _TITLE_WEIGHT / (1 - _TITLE_B + _TITLE_B * len(title_terms) / _AVERAGE_TITLE)
+        for terms, weight in (
+            (self._terms(heading_path, language, stop_words), _HEADING_WEIGHT),
+            (title_terms, title_weight),
+        ):
+            for term in terms:
+                frequencies[term] = frequencies.get(term, 0.0) + weight
+        if language in COMPOUNDING:
+            for gram, times in Counter(gram for term in body + title_terms for gram in _grams(term)).items():
+                frequencies[gram] = float(times)
         norm = _K1 * (1 - _B + _B * len(body) / _AVERAGE_TERMS)
-        return _vector((term, tf * (_K1 + 1) / (tf + norm)) for term, tf in frequencies.items())
+        return vector_of({term: tf * (_K1 + 1) / (tf + norm) for term, tf in frequencies.items()})
 
-    def encode_query(self, text: str) -> SparseVector:
-        """Weight 1 per distinct term."""
-        return _vector((term, 1.0) for term in dict.fromkeys(self.terms(text)))
+    def encode_query(self, text: str, languages: Sequence[str] = (ENGLISH,)) -> SparseVector:
+        """Weight 1 per distinct term of any of the languages, and less for what the text may be written like."""
+        return vector_of(self.weigh_query(text, languages))
 
-    def terms(self, text: str) -> list[str]:
+    def weigh_query(self, text: str, languages: Sequence[str] = (ENGLISH,)) -> dict[str, float]:
+        """The weight of each term of a query: a word that stems alike in two languages counts once.
+
+        Where the query shows its own language, that one's function words are left out of all (`is` says nothing, but
+        is rare in German texts), and what only another language makes of its words counts less.
+        """
+        weights: dict[str, float] = {}
+        known = tuple(dict.fromkeys(map(stemmed_as, languages)))
+        own = self._stemmers.guess(words(text), known) if len(known) > 1 else known[0]
+        unsaid = self._stemmers.stop_words(own) if own else frozenset()
+        for language in known:
+            whole = 1.0 if own in (None, language) else _FOREIGN_WEIGHT
+            stop_words = self._stemmers.stop_words(language) | unsaid
+            terms = dict.fromkeys(self._terms((text,), language, stop_words), whole)
+            extra = self._joined(text, language, stop_words)
+            if language in COMPOUNDING and whole == 1.0:
+                extra |= _weigh_grams(terms)
+            for term, weight in (*terms.items(), *extra.items()):
+                weights[term] = max(weight, weights.get(term, 0.0))
+        return weights
+
+    def terms(self, text: str, language: str = ENGLISH) -> list[str]:
         """Stemmed terms in order, with repeats, without stop words; an identifier is followed by its parts."""
-        return self._terms((text,))
+        return self._terms((text,), language, self._stemmers.stop_words(language))
 
-    def _terms(self, texts: Iterable[str]) -> list[str]:
-        words = [word for text in texts for word in _words(text) if word not in self._stop_words]
-        return [stem if stem.isascii() else _plain(stem) for stem in self._stemmer().stemWords(words)]
+    def stems(self, spelled: Sequence[str], language: str = ENGLISH) -> list[str]:
+        """The term of each case-folded word, be it a stop word or not."""
+        return [plain(stem) for stem in self._stemmers.stem(spelled, language)]
 
-    def _stemmer(self) -> Any:
-        if not hasattr(self._local, "stemmer"):
-            import Stemmer
+    def guess(self, text: str, languages: Sequence[str]) -> str | None:
+        """Of the languages, the one whose function words the text uses most; None if that is hardly any."""
+        return self._stemmers.guess(words(text), languages)
 
-            self._local.stemmer = Stemmer.Stemmer(self._language)
-        return self._local.stemmer
+    def _terms(self, texts: Iterable[str], language: str, stop_words: frozenset[str]) -> list[str]:
+        found, phrasal = [], []
+        before = ""
+        for text in texts:
+            for word in words(text):
+                if word not in stop_words:
+                    found.append(word)
+                if word in PARTICLES and language == ENGLISH and before.isalpha() and before not in stop_words:
+                    phrasal.append((before, word))
+                before = word
+            before = ""
+        if phrasal:
+            stems = self._stemmers.stem([verb for verb, _ in phrasal], language)
+            found += [stem + particle for stem, (_, particle) in zip(stems, phrasal, strict=True)]
+        return self.stems(found, language)
 
-
-def _words(text: str) -> Iterator[str]:
-    """Case-folded words; an identifier comes whole and then in parts of at least two characters."""
-    for match in _TOKEN.finditer(text if text.isascii() else unicodedata.normalize("NFKC", text)):
-        token = match.group()[:_LONGEST_TERM]
-        if token.islower() and token.isalpha() and token.isascii():
-            yield token
-        elif token.isascii():
-            yield from dict.fromkeys(_identifier(token))
-        else:
-            yield from dict.fromkeys(_foreign(token))
-
-
-def _identifier(token: str) -> Iterator[str]:
-    """The token, its segments (of a path or address), their parts, and the parts of camelCase and `gh5021`."""
-    yield token.casefold()
-    for segment in _SEGMENT.findall(token):
-        pieces = [segment]
-        for part in _PART.findall(segment):
-            split = _LETTERS_DIGITS.fullmatch(part)
-            pieces += [part, *_HUMP.split(part), *(split.groups() if split else ())]
-        yield from (piece.casefold() for piece in pieces if len(piece) > 1)
-
-
-def _foreign(token: str) -> Iterator[str]:
-    for run in _UNSPACED.findall(token):
-        yield from (run[start : start + 2] for start in range(max(1, len(run) - 1)))
-    rest = _UNSPACED.sub(" ", token)
-    for match in _TOKEN.finditer(rest):
-        yield from _identifier(match.group())
+    def _joined(self, text: str, language: str, stop_words: frozenset[str]) -> dict[str, float]:
+        """Neighbours as one word: `kube prometheus` meets `kube-prometheus` and `kubeprometheus`."""
+        runs = simple_words(text)
+        if not 1 < sum(map(len, runs)) <= _MOST_JOINED:
+            return {}
+        pairs = [
+            one + other
+            for run in runs
+            for one, other in pairwise(run)
+            if one.isalnum() and other.isalnum() and one not in stop_words and other not in stop_words
+        ]
+        return dict.fromkeys(self.stems(pairs, language), _JOINED_WEIGHT)
 
 
-def _plain(term: str) -> str:
-    """The term without accents: who types `cafe` finds `café`."""
-    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", term)))
+def _grams(term: str) -> Iterator[str]:
+    """Pieces of a word, marked as such: `sicherheitslücke` and `lücke` share some."""
+    if len(term) >= _GRAM and term.isalpha():
+        yield from ("~" + term[start : start + _GRAM] for start in range(len(term) - _GRAM + 1))
 
 
-def _vector(weights: Iterable[tuple[str, float]]) -> SparseVector:
+def _weigh_grams(terms: Iterable[str]) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for term in terms:
+        grams = list(_grams(term))
+        for gram in grams:
+            weights[gram] = max(weights.get(gram, 0.0), _GRAM_WEIGHT / len(grams) ** 0.5)
+    return weights
+
+
+def vector_of(weights: Mapping[str, float]) -> SparseVector:
     """Terms to ids; the weights of terms that share an id are added up."""
     summed: dict[int, float] = {}
-    for term, weight in weights:
+    for term, weight in weights.items():
         id_ = zlib.crc32(term.encode("utf-8", "surrogatepass"))
         summed[id_] = summed.get(id_, 0.0) + weight
     ids = sorted(summed)

@@ -28,6 +28,7 @@ from ingestion.corpus.records import (
 )
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseEncoder
+from ingestion.corpus.stemming import language_of
 from ingestion.corpus.sweeping import Sweeper
 
 _LOOKUP = 500
@@ -129,7 +130,10 @@ class CorpusWriter:
             text=chunk.text,
             dense=dense,
             sparse=self._sparse.encode_document(
-                chunk.context + chunk.text, heading_path=(draft.title, *chunk.heading_path)
+                chunk.context + chunk.text,
+                title=draft.title,
+                heading_path=chunk.heading_path,
+                language=language_of(draft.metadata),
             ),
             source=draft.source,
             title=draft.title,
