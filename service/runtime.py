@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import structlog
 
-from ingestion.corpus.corpus import Corpus, Selection, open_corpus
+from ingestion.corpus.corpus import MODELS_FOLDER, Corpus, Selection, open_corpus
 from ingestion.corpus.scope import Scope
 from ingestion.jobs import Jobs, open_jobs
 from ingestion.syncing import Sources, SourceStore
@@ -25,6 +25,8 @@ from service.ledger.idempotency import IdempotencyLedger
 from service.ledger.metrics import Metrics
 from service.retrieval.context import ContextBuilder
 from service.retrieval.query import MAX_QUERY_BYTES, SearchQuery
+from service.retrieval.reranking.opening import open_reranker
+from service.retrieval.reranking.second_look import SecondLook
 from service.retrieval.results import SearchResult
 from service.retrieval.search import Searcher
 from service.retrieval.tokens import TokenCounter
@@ -73,7 +75,9 @@ async def open_reading(settings: ServiceSettings) -> AsyncIterator[Reading]:
     async with AsyncExitStack() as stack:
         corpus = await _enter(stack, open_corpus(settings))
         model = await _open_model(stack, settings.llm)
-        searcher = Searcher(corpus, settings.retrieval)
+        models_dir = settings.models_dir or settings.data_dir / MODELS_FOLDER
+        reranker = await _enter(stack, open_reranker(settings.reranker, models_dir))
+        searcher = Searcher(corpus, settings.retrieval, SecondLook(reranker, settings.reranker))
         answerer = Answerer(
             retriever(searcher, settings),
             model,

@@ -30,6 +30,8 @@ from service.access.keys import Keys
 from service.access.principals import DEFAULT_TENANT
 from service.cli.console import EXIT_FAILED, out
 from service.ledger.database import MIGRATIONS, VERSION_TABLE
+from service.retrieval.reranking.opening import open_reranker
+from service.retrieval.reranking.reranker import NoReranker, rerank
 from service.retrieval.tokens import TokenCounter
 from service.settings import ServiceSettings, load_service_settings, unknown_variables
 
@@ -81,7 +83,7 @@ def examine() -> Iterator[Finding]:
         yield Finding("settings", Verdict.FAIL, error.detail, "see docs/settings.md")
         return
     yield from _settings()
-    for check in (_space, _embedder, _encodings, _endpoint):
+    for check in (_space, _embedder, _encodings, _reranker, _endpoint):
         yield from _guarded(check, settings)
     folder = list(_guarded(_folder, settings))
     yield from folder
@@ -142,6 +144,21 @@ def _encodings(_: ServiceSettings) -> Iterator[Finding]:
     for name in counter.encodings:
         counter.count("token", name)
     yield Finding("encodings", Verdict.OK, ", ".join(counter.encodings))
+
+
+def _reranker(settings: ServiceSettings) -> Iterator[Finding]:
+    with open_reranker(settings.reranker, settings.models_dir or settings.data_dir / MODELS_FOLDER) as reranker:
+        if isinstance(reranker, NoReranker):
+            yield Finding("reranker", Verdict.OK, "none: results stay in their first order")
+            return
+        passages = ["restart it", "it was restarted"] * (settings.reranker.candidates // 2)
+        outcome = rerank(reranker, "does it work?", passages, settings.reranker.budget_ms)
+        scored = f"{len(outcome.scores)} of {len(passages)} short passages in {outcome.elapsed_ms:.0f} ms"
+        if outcome.skipped is None:
+            yield Finding("reranker", Verdict.OK, f"{reranker.name}: {scored}")
+        else:
+            mend = "results keep their first order; see PLUMBLINE_RERANKER__* in docs/settings.md"
+            yield Finding("reranker", Verdict.WARN, f"{reranker.name}: {scored} ({outcome.skipped})", mend)
 
 
 def _endpoint(settings: ServiceSettings) -> Iterator[Finding]:

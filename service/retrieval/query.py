@@ -24,6 +24,7 @@ class SearchMode(StrEnum):
 class SearchQuery:
     """What to look for. `group_by_document` keeps the best passage of each document only.
 
+    `rerank` None is as the settings say.
     Raises: InvalidRequest with the pointer of the part that is out of bounds.
     """
 
@@ -34,6 +35,7 @@ class SearchQuery:
     selection: Selection = EVERYTHING
     group_by_document: bool = False
     highlight: bool = True
+    rerank: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.text.strip():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ingestion.corpus.records import IndexedChunk, Span
+from service.retrieval.reranking.reranker import RerankOutcome, RerankSkip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Relevance:
 class SearchResult:
     """Passages best first; `total` counts all that matched, `timings_ms` the stages.
 
-    `index_version` names the generation of the corpus that was searched.
+    `index_version` names the generation of the corpus that was searched. `rerank`: whether there was a second look.
     """
 
     passages: tuple[Passage, ...]
@@ -71,3 +72,4 @@ class SearchResult:
     facets: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     index_version: str = ""
+    rerank: RerankOutcome = field(default_factory=lambda: RerankOutcome(skipped=RerankSkip.OFF))

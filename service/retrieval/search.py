@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from time import perf_counter
 
 from ingestion.corpus.corpus import Corpus, CorpusView
-from ingestion.corpus.records import Span
+from ingestion.corpus.records import ChunkId, Span
 from ingestion.corpus.scope import Scope
 from service.retrieval.candidates import Candidates, Finder, Pool
 from service.retrieval.fusion import Ranking, keep_on_page
@@ -18,6 +18,7 @@ from service.retrieval.judging import assess
 from service.retrieval.query import SearchMode, SearchQuery
 from service.retrieval.reading import Hit, best_of_documents, read
 from service.retrieval.relevance import POOL, Thresholds
+from service.retrieval.reranking.second_look import SecondLook
 from service.retrieval.results import LegScores, Passage, SearchResult
 from service.retrieval.understanding import Understood, understand
 from service.settings import RetrievalSettings
@@ -26,9 +27,10 @@ from service.settings import RetrievalSettings
 class Searcher:
     """Searches one corpus. Safe from several threads; holds no state between searches."""
 
-    def __init__(self, corpus: Corpus, settings: RetrievalSettings) -> None:
+    def __init__(self, corpus: Corpus, settings: RetrievalSettings, second_look: SecondLook | None = None) -> None:
         self._corpus = corpus
         self._settings = settings
+        self._second_look = second_look or SecondLook()
         self._thresholds = Thresholds(settings.strong_confidence, settings.weak_confidence)
 
     def search(self, scope: Scope, query: SearchQuery) -> SearchResult:
@@ -39,7 +41,7 @@ class Searcher:
         Raises: InvalidRequest for a bad filter, BackendUnavailable.
         """
         with self._corpus.pinned() as view:
-            return _Search(view, self._settings, self._thresholds, scope, query).run()
+            return _Search(view, self._settings, self._thresholds, scope, query, self._second_look).run()
 
 
 class Stopwatch:
@@ -71,6 +73,7 @@ class _Search:
     thresholds: Thresholds
     scope: Scope
     query: SearchQuery
+    second_look: SecondLook
 
     def run(self) -> SearchResult:
         query, watch = self.query, Stopwatch()
@@ -78,7 +81,10 @@ class _Search:
         watch.lap("embed")
         finder = Finder(self.corpus, self.scope, query, self.settings.candidates)
         candidates = finder.find(understood, self.settings.dense_weight, wide=query.group_by_document)
-        candidates = replace(candidates, ranking=self._order(candidates))
+        watch.lap("search")
+        reranked = self.second_look.at(self.corpus, self.scope, query, candidates.ranking)
+        watch.lap("rerank")
+        candidates = replace(candidates, ranking=self._order(reranked.ranking, candidates.exact))
         pool = Pool(finder, understood, candidates)
         total, hits = self._hits(pool)
         found = list(islice(hits, max(query.offset + query.limit, POOL)))
@@ -86,18 +92,20 @@ class _Search:
         passages = [hit.passage for hit in found]
         judged = assess(self.corpus, query.text, understood, pool.candidates, passages, self.thresholds)
         page = slice(query.offset, query.offset + query.limit)
-        shown = self._present(understood, pool.candidates, found[page], judged.scores[page])
+        legs = [self._leg_scores(hit, pool.candidates, reranked.scores) for hit in found[page]]
+        shown = self._present(understood, found[page], judged.scores[page], legs)
         return SearchResult(
             shown,
             judged.relevance,
             len(pool.candidates) if total is None else total,
             timings_ms=watch.timings_ms(),
             index_version=self.corpus.index_version,
+            rerank=reranked.outcome,
         )
 
-    def _order(self, candidates: Candidates) -> Ranking:
-        """The ranking as it is to be shown: here rerankers and preferences have their say, exact hits the last."""
-        return keep_on_page(candidates.ranking, candidates.exact, self.query.limit)
+    def _order(self, ranking: Ranking, exact: frozenset[ChunkId]) -> Ranking:
+        """The ranking as it is to be shown: here preferences have their say, and exact hits the last."""
+        return keep_on_page(ranking, exact, self.query.limit)
 
     def _hits(self, pool: Pool) -> tuple[int | None, Iterator[Hit]]:
         """The entries of the result list, read as they are taken; and how many there are, if not all candidates."""
@@ -109,18 +117,17 @@ class _Search:
         return len(counts), best_of_documents(passages, counts)
 
     def _present(
-        self, understood: Understood, candidates: Candidates, hits: Sequence[Hit], scores: Sequence[float]
+        self, understood: Understood, hits: Sequence[Hit], scores: Sequence[float], legs: Sequence[LegScores]
     ) -> tuple[Passage, ...]:
         """The hits of the page with their scores and highlights."""
         return tuple(
-            Passage(
-                hit.passage,
-                score,
-                LegScores(candidates.dense.get(hit.passage.id), candidates.sparse.get(hit.passage.id)),
-                self._highlights(understood, hit),
-            )
-            for hit, score in zip(hits, scores, strict=True)
+            Passage(hit.passage, score, raw, self._highlights(understood, hit))
+            for hit, score, raw in zip(hits, scores, legs, strict=True)
         )
+
+    def _leg_scores(self, hit: Hit, candidates: Candidates, rerank: Mapping[ChunkId, float]) -> LegScores:
+        id_ = hit.passage.id
+        return LegScores(candidates.dense.get(id_), candidates.sparse.get(id_), rerank.get(id_))
 
     def _highlights(self, understood: Understood, hit: Hit) -> tuple[Span, ...]:
         if not self.query.highlight:

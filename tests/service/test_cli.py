@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.cli import app
+from tests.cross_encoders import save_overlap_encoder
 from tests.postgres import free_port
 from tests.service.http_parts import COMMAND, Keyed, running, settings_for
 
@@ -135,10 +136,31 @@ def test_doctor_finds_a_healthy_service_healthy(filled: dict[str, str]) -> None:
 
     assert done.exit_code == 0
     assert {finding["check"] for finding in findings} == {
-        *("settings", "space", "embedder", "encodings", "model", "folder", "database", "keys", "index")
+        *("settings", "space", "embedder", "encodings", "reranker", "model", "folder", "database", "keys", "index")
     }
     assert {finding["verdict"] for finding in findings} == {"ok"}
     assert "granite" in run(filled, "doctor").stdout
+
+
+def test_a_cross_encoder_by_setting_is_seen_and_used(filled: dict[str, str], tmp_path: Path) -> None:
+    more = tmp_path / "docs" / "broker.md"
+    more.write_text("# Restart the broker\n\nDrain the queue, then restart the broker before the gateway does it.\n")
+    assert run(filled, "ingest", str(more)).exit_code == 0
+    model = save_overlap_encoder(tmp_path / "encoder", ["broker"])
+    reranking = {
+        **filled,
+        "PLUMBLINE_RERANKER__PROVIDER": "local",
+        "PLUMBLINE_RERANKER__MODEL": str(model),
+        "PLUMBLINE_RERANKER__BUDGET_MS": "60000",
+    }
+    findings = {finding["check"]: finding for finding in json.loads(run(reranking, "doctor", "--json").stdout)}
+    found = json.loads(run(reranking, "search", "restart gateway or broker", "--json").stdout)
+
+    assert findings["reranker"]["verdict"] == "ok"
+    assert findings["reranker"]["detail"].startswith("encoder@")
+    assert found["rerank"]["applied"]
+    assert found["hits"][0]["scores"]["rerank"] > found["hits"][1]["scores"]["rerank"]
+    assert found["hits"][0]["document"]["title"] == "Restart the broker"
 
 
 def test_doctor_before_the_first_document(environment: dict[str, str]) -> None:
@@ -155,6 +177,8 @@ def test_doctor_names_what_is_wrong(filled: dict[str, str]) -> None:
         "PLUMBLINE_LOG_LEVL": "debug",
         "PLUMBLINE_LLM__BASE_URL": f"http://127.0.0.1:{free_port()}/v1",
         "PLUMBLINE_EMBEDDER__MODEL": "/no/such/model",
+        "PLUMBLINE_RERANKER__PROVIDER": "endpoint",
+        "PLUMBLINE_RERANKER__BASE_URL": f"http://127.0.0.1:{free_port()}/v1",
     }
     done = run(wrong, "doctor", "--json")
     findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
@@ -163,6 +187,8 @@ def test_doctor_names_what_is_wrong(filled: dict[str, str]) -> None:
     assert findings["settings"]["verdict"] == "warn"
     assert "PLUMBLINE_LOG_LEVEL" in findings["settings"]["detail"]
     assert findings["model"]["verdict"] == "warn"
+    assert findings["reranker"]["verdict"] == "warn"
+    assert "endpoint_unreachable" in findings["reranker"]["detail"]
     assert findings["embedder"]["verdict"] == "fail"
     assert findings["keys"]["verdict"] == "fail"
 

@@ -14,6 +14,7 @@ from ingestion.errors import InvalidRequest
 from service.api.models.common import HitDocument, RelevanceModel, SpanModel, rounded
 from service.api.models.fields import Collections, Reply, Request, text_of
 from service.retrieval.query import MAX_LIMIT, MAX_OFFSET, MAX_QUERY_BYTES, SearchMode, SearchQuery
+from service.retrieval.reranking.reranker import RerankOutcome, RerankSkip
 from service.retrieval.results import Passage, SearchResult
 
 QueryText = Annotated[
@@ -21,6 +22,8 @@ QueryText = Annotated[
 ]
 _LIMIT = f"hits to return, at most {MAX_LIMIT}"
 _GROUP = "`document` returns the best passage of each document only"
+
+_RERANK = "look at the best candidates again with the reranker that the service has, if any; unset: as the settings say"
 
 
 class SearchRequest(Request):
@@ -34,6 +37,7 @@ class SearchRequest(Request):
     filter: Filter | None = None
     group_by: Literal["document"] | None = Field(None, description=_GROUP)
     highlight: bool = Field(True, strict=True)
+    rerank: bool | None = Field(None, strict=True, description=_RERANK)
 
     def query_of(self) -> SearchQuery:
         return SearchQuery(
@@ -44,6 +48,7 @@ class SearchRequest(Request):
             selection=Selection(self.collections, self.filter),
             group_by_document=self.group_by is not None,
             highlight=self.highlight,
+            rerank=self.rerank,
         )
 
 
@@ -58,6 +63,7 @@ class SearchParameters(Request):
     filter: str | None = Field(None, max_length=20_000, description="the filter as JSON")
     group_by: Literal["document"] | None = Field(None, description=_GROUP)
     highlight: bool = True
+    rerank: bool | None = Field(None, description=_RERANK)
 
     def query_of(self) -> SearchQuery:
         """Raises: InvalidRequest for a filter that is not one."""
@@ -69,6 +75,7 @@ class SearchParameters(Request):
             selection=Selection(self.collections, None if self.filter is None else filter_of(self.filter)),
             group_by_document=self.group_by is not None,
             highlight=self.highlight,
+            rerank=self.rerank,
         )
 
 
@@ -123,6 +130,18 @@ class FacetValue(Reply):
     count: int
 
 
+class RerankModel(Reply):
+    """Whether the best candidates were looked at again; without it the order is that of the first ranking."""
+
+    applied: bool
+    scored: int = Field(description="candidates that have a score; they stand before all others")
+    reason: RerankSkip | None = Field(description="why none, or no more of them, were scored")
+
+    @classmethod
+    def of(cls, outcome: RerankOutcome) -> RerankModel:
+        return cls(applied=outcome.applied, scored=len(outcome.scores), reason=outcome.skipped)
+
+
 class SearchResponse(Reply):
     """Passages, best first, and how relevant the whole result is."""
 
@@ -132,6 +151,7 @@ class SearchResponse(Reply):
     relevance: RelevanceModel
     hits: list[HitModel]
     facets: dict[str, list[FacetValue]]
+    rerank: RerankModel
     timings_ms: dict[str, float]
 
     @classmethod
@@ -146,5 +166,6 @@ class SearchResponse(Reply):
                 name: [FacetValue(value=value, count=count) for value, count in values]
                 for name, values in result.facets.items()
             },
+            rerank=RerankModel.of(result.rerank),
             timings_ms=rounded(result.timings_ms),
         )

@@ -22,6 +22,7 @@ class RerankSkip(StrEnum):
 
     OFF = "off"
     NOT_ASKED = "not_asked"
+    EXACT_MODE = "exact_mode"
     NOTHING_TO_ORDER = "nothing_to_order"
     OUT_OF_TIME = "out_of_time"
     UNREACHABLE = "endpoint_unreachable"
