@@ -8,7 +8,7 @@ its own; `generation_store` knows which of them is active. Vectors are not its m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -16,6 +16,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, in
 
 from ingestion.corpus import tables
 from ingestion.corpus.database import insert_if_absent, unindexed, write_transaction
+from ingestion.corpus.literal import LiteralText, literal_title
+from ingestion.corpus.literal_store import add_texts
 from ingestion.corpus.records import (
     Chunk,
     ChunkId,
@@ -29,11 +31,10 @@ from ingestion.corpus.records import (
     VersionId,
     chunk_id,
 )
-from ingestion.corpus.scope import Scope, TenantId, readers_of
+from ingestion.corpus.scope import Scope, TenantId, pack_readers
 from ingestion.corpus.versions import CONTENT_DIGITS, GenerationState, content_of
 from ingestion.errors import Overtaken
 
-_SEPARATOR = "\x1f"
 _LOOKUP = 500
 _versions = tables.versions.c
 
@@ -50,17 +51,6 @@ class PublishOutcome(StrEnum):
     CREATED = "created"
     UPDATED = "updated"
     SUPERSEDED = "superseded"
-
-
-def pack_readers(labels: tuple[str, ...]) -> str:
-    """The `readers` column: each admitted label between separators."""
-    return _SEPARATOR + _SEPARATOR.join(readers_of(labels)) + _SEPARATOR
-
-
-def reader_patterns(scope: Scope) -> tuple[str, ...] | None:
-    """Substrings of `readers` of which one must occur for the scope to read a document; None if all may."""
-    readers = scope.readers()
-    return None if readers is None else tuple(f"{_SEPARATOR}{reader}{_SEPARATOR}" for reader in readers)
 
 
 class Catalog:
@@ -137,8 +127,11 @@ class Catalog:
             if state is not VersionState.LIVE:
                 _set_state(connection, draft.key, draft.version, VersionState.STAGED)
 
-    def add_chunks(self, scope: Scope, draft: DocumentDraft, chunks: Iterable[tuple[Chunk, str]]) -> None:
-        """Store some chunks of a staged version, each with the key of what is embedded for it. Those there stay.
+    def add_chunks(
+        self, scope: Scope, draft: DocumentDraft, chunks: Sequence[tuple[Chunk, str, LiteralText]], generation: str
+    ) -> None:
+        """Store some chunks of a staged version, each with the key of what is embedded for it and the text that exact
+        search compares. Those there stay.
 
         Raises: Overtaken if the version was retired meanwhile.
         """
@@ -157,13 +150,15 @@ class Catalog:
                 "page": chunk.page,
                 "embedding_key": embedding_key,
             }
-            for chunk, embedding_key in chunks
+            for chunk, embedding_key, _ in chunks
         ]
         if rows:
             with write_transaction(self._engine) as connection:
                 if _state_of(connection, draft) not in (VersionState.STAGED, VersionState.LIVE):
                     raise Overtaken(f"{draft.uri} was deleted or replaced while it was being ingested")
                 insert_if_absent(connection, tables.chunks, *rows)
+                titles = [literal_title(draft.title)] if any(chunk.position == 0 for chunk, _, _ in chunks) else []
+                add_texts(connection, draft, generation, [*titles, *(text for _, _, text in chunks)])
 
     def embedded(self, scope: Scope, generation: str, keys: Sequence[str]) -> dict[str, ChunkId]:
         """For those of the embedding keys that the tenant has in this generation, a chunk with that embedding."""

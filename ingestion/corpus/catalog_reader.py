@@ -14,7 +14,6 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Engine, Row, and_, bindparam, func, or_, select
 
 from ingestion.corpus import tables
-from ingestion.corpus.catalog import reader_patterns
 from ingestion.corpus.database import unindexed
 from ingestion.corpus.records import (
     Chunk,
@@ -29,7 +28,7 @@ from ingestion.corpus.records import (
     Span,
     VersionId,
 )
-from ingestion.corpus.scope import Scope, TenantId
+from ingestion.corpus.scope import Scope, TenantId, reader_patterns
 from ingestion.corpus.versions import CONTENT_DIGITS
 from ingestion.errors import Conflict, InvalidRequest, NotFound
 

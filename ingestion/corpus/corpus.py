@@ -23,6 +23,7 @@ from ingestion.corpus.facts_reader import FactsReader
 from ingestion.corpus.generation_store import GenerationStore
 from ingestion.corpus.index.engine import IndexQuery, Legs
 from ingestion.corpus.index.registry import Indexes
+from ingestion.corpus.literal_store import LiteralStore
 from ingestion.corpus.lock import exclusive
 from ingestion.corpus.pinning import ActiveEmbedder, Pins
 from ingestion.corpus.records import ChunkId, Document, DocumentId, IndexedChunk
@@ -71,8 +72,9 @@ class Corpus:
         self._parts = parts
         self._catalog = CatalogReader(parts.database)
         sweeper = Sweeper(parts.database, parts.indexes.of)
+        self.literal = LiteralStore(parts.database)
         facts = FactsReader(parts.database)
-        self._stores = Stores(Catalog(parts.database), self._catalog, facts, parts.sparse, sweeper)
+        self._stores = Stores(Catalog(parts.database), self._catalog, facts, parts.sparse, sweeper, self.literal)
         self._chooser = Chooser(parts.store, parts.pool, parts.sparse, parts.settings)
         self._refreshing = threading.Lock()
         with ExitStack() as stack:

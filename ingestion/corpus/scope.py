@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NewType
 
+_SEPARATOR = "\x1f"
+
 TenantId = NewType("TenantId", str)
 
 PUBLIC_READER = "*"
@@ -30,3 +32,14 @@ class Scope:
 def readers_of(labels: tuple[str, ...]) -> tuple[str, ...]:
     """What the index stores for a document with these labels."""
     return labels or (PUBLIC_READER,)
+
+
+def pack_readers(labels: tuple[str, ...]) -> str:
+    """What the catalogue stores for them: each admitted label between separators."""
+    return _SEPARATOR + _SEPARATOR.join(readers_of(labels)) + _SEPARATOR
+
+
+def reader_patterns(scope: Scope) -> tuple[str, ...] | None:
+    """Substrings of what is packed, of which one must occur for the scope to read a document; None if all may."""
+    readers = scope.readers()
+    return None if readers is None else tuple(f"{_SEPARATOR}{reader}{_SEPARATOR}" for reader in readers)

@@ -137,16 +137,24 @@ chunks = Table(
     Index("ix_chunks_embedding", "embedding_key"),
 )
 
-# What exact search compares: the folded text of a chunk with what follows it, so that a string across two is found.
+# What exact search compares, as `literal` cuts it. `literal_store` keeps an index over the trigrams of `folded`.
 chunk_texts = Table(
     "chunk_texts",
     metadata,
-    Column("row", Integer, primary_key=True),
-    Column("chunk_id", String(36), nullable=False),
+    Column("id", Integer, primary_key=True),
     Column("tenant", String(64), nullable=False),
+    Column("generation", String(64), nullable=False),
+    Column("document_key", String(36), nullable=False),
+    Column("version", String(24), nullable=False),
+    # Of the chunk; -1 is the title.
+    Column("position", Integer, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("own", Integer, nullable=False),
     Column("folded", Text, nullable=False),
-    ForeignKeyConstraint(["chunk_id"], ["chunks.id"], ondelete="CASCADE"),
-    UniqueConstraint("chunk_id", name="uq_chunk_texts_chunk"),
+    ForeignKeyConstraint(
+        ["document_key", "version"], ["versions.document_key", "versions.version"], ondelete="CASCADE"
+    ),
+    UniqueConstraint("document_key", "version", "position", name="uq_chunk_texts_position"),
 )
 
 tombstones = Table(

@@ -11,6 +11,7 @@ from ingestion.corpus.embedding import Embedder
 from ingestion.corpus.facts_reader import DocumentFacts, FactsReader
 from ingestion.corpus.filters import Filter, check
 from ingestion.corpus.index.engine import IndexEngine, IndexQuery, Legs
+from ingestion.corpus.literal_store import LiteralQuery, LiteralStore
 from ingestion.corpus.records import ChunkId, IndexedChunk
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseEncoder
@@ -40,6 +41,7 @@ class Stores:
     facts: FactsReader
     sparse: SparseEncoder
     sweeper: Sweeper
+    literal: LiteralStore
 
 
 class CorpusView:
@@ -64,6 +66,7 @@ class CorpusView:
         self._index = index
         self._catalog = stores.reader
         self._facts = stores.facts
+        self._literal = stores.literal
 
     @property
     def index_version(self) -> str:
@@ -81,17 +84,19 @@ class CorpusView:
     def find_exact_ids(
         self, scope: Scope, needle: str, selection: Selection = EVERYTHING, *, limit: int = 100
     ) -> tuple[ChunkId, ...]:
-        """Chunks that contain `needle`, as SQL `LIKE '%needle%'` would find them, case-insensitively; as in `search`,
-        some may no longer be live.
+        """Live chunks in which `needle` begins, as SQL `LIKE '%needle%'` finds it in a document's title and text,
+        case-insensitively. A title counts for the first chunk. In the order in which they were stored.
+
+        Raises: InvalidRequest for a filter over metadata that no document has.
         """
         self._check(scope, selection.filter)
-        query = IndexQuery(limit=limit, collections=selection.collections, filter=selection.filter)
-        return self._index.find_exact(scope, needle, query)
+        query = LiteralQuery(needle, self.index_version, selection.collections, selection.filter, limit)
+        return self._literal.find(scope, query)
 
     def find_exact(
         self, scope: Scope, needle: str, selection: Selection = EVERYTHING, *, limit: int = 100
     ) -> tuple[IndexedChunk, ...]:
-        """The live ones of those chunks, in a stable order."""
+        """Those chunks themselves."""
         ids = self.find_exact_ids(scope, needle, selection, limit=limit)
         chunks = self._catalog.get_chunks(scope, ids)
         return tuple(chunks[id_] for id_ in ids if id_ in chunks)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ingestion.corpus.catalog import Catalog, PublishOutcome
 from ingestion.corpus.index.engine import IndexEngine, IndexPoint
+from ingestion.corpus.literal import LiteralText
 from ingestion.corpus.records import (
     Chunk,
     ChunkId,
@@ -36,11 +37,14 @@ _LOOKUP = 500
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedChunk:
-    """A chunk with its embedding, `(dim,) float32`, and the key of the text that was embedded."""
+    """A chunk with its embedding, `(dim,) float32`, the key of the text that was embedded, and the text that exact
+    search compares.
+    """
 
     chunk: Chunk
     embedding_key: str
     dense: NDArray[np.float32]
+    literal: LiteralText
 
 
 class CorpusWriter:
@@ -72,7 +76,8 @@ class CorpusWriter:
 
     def add_chunks(self, scope: Scope, draft: DocumentDraft, chunks: Sequence[EmbeddedChunk]) -> None:
         """Store some chunks of a staged version. Raises: Overtaken if it was retired meanwhile."""
-        self.catalog.add_chunks(scope, draft, [(chunk.chunk, chunk.embedding_key) for chunk in chunks])
+        rows = [(chunk.chunk, chunk.embedding_key, chunk.literal) for chunk in chunks]
+        self.catalog.add_chunks(scope, draft, rows, self._generation)
         self._index.upsert(scope, [self._point(draft, chunk.chunk, chunk.dense) for chunk in chunks])
 
     def publish(self, scope: Scope, draft: DocumentDraft, *, chunk_count: int) -> PublishOutcome:
@@ -127,7 +132,6 @@ class CorpusWriter:
             version=draft.version,
             collection=draft.collection,
             labels=draft.labels,
-            text=chunk.text,
             dense=dense,
             sparse=self._sparse.encode_document(
                 chunk.context + chunk.text,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.corpus.embedding import Embedder
+from ingestion.corpus.literal import literal_text
 from ingestion.corpus.records import Chunk, DocumentDraft, DocumentId, OutlineEntry, ParsedDocument
 from ingestion.corpus.writer import EmbeddedChunk
 
@@ -81,7 +82,12 @@ class Batch:
     def by_document(self) -> Iterator[tuple[Parsed, list[EmbeddedChunk]]]:
         """Each document's chunks in this batch with their embeddings, once `embed` has been called."""
         for parsed, entries in groupby(self._entries, key=lambda entry: entry.parsed):
-            yield parsed, [EmbeddedChunk(entry.chunk, entry.key, self._vectors[entry.key]) for entry in entries]
+            yield parsed, [self._embedded(entry) for entry in entries]
+
+    def _embedded(self, entry: _Entry) -> EmbeddedChunk:
+        parsed, chunk = entry.parsed, entry.chunk
+        literal = literal_text(parsed.document.text, parsed.chunks, chunk.position)
+        return EmbeddedChunk(chunk, entry.key, self._vectors[entry.key], literal)
 
 
 def embedding_text(title: str, chunk: Chunk) -> str:

@@ -33,7 +33,9 @@ def key_of(scope: Scope, number: int, collection: str = "default") -> DocumentKe
 
 
 def point(scope: Scope, number: int, text: str = "", **changes: Any) -> IndexPoint:
-    """The only chunk of document `number`, dated `number` days after the epoch; `changes` replace fields."""
+    """The only chunk of document `number`, dated `number` days after the epoch, with the words of `text`; `changes`
+    replace fields.
+    """
     version = VersionId(changes.get("version", "v1"))
     key = key_of(scope, number, changes.get("collection", "default"))
     fields: dict[str, Any] = {
@@ -42,7 +44,6 @@ def point(scope: Scope, number: int, text: str = "", **changes: Any) -> IndexPoi
         "version": version,
         "collection": "default",
         "labels": (),
-        "text": text,
         "dense": unit(number),
         "sparse": SparseEncoder().encode_document(text),
         "source": "upload",

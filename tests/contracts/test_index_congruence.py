@@ -96,8 +96,6 @@ def test_the_engines_agree(pair: tuple[IndexEngine, IndexEngine], labels: frozen
         _same(on_edge.dense, on_server.dense, 1e-5)
         _same(on_edge.sparse, on_server.sparse, 1e-4)
         assert edge.count(scope, query) == server.count(scope, query) == len(on_edge.dense)
-        needle = chance.choice([*_WORDS, "te", "y ", "ora-0", "STRASSE", "ü"])
-        assert edge.find_exact(scope, needle, query) == server.find_exact(scope, needle, query)
         found += len(on_edge.sparse)
     assert found > _QUERIES
     assert list(edge.scan(scope)) == list(server.scan(scope))

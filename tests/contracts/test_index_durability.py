@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from ingestion.corpus.index import open_engine
 from ingestion.corpus.index.engine import IndexEngine, IndexQuery
+from ingestion.corpus.sparse import SparseEncoder
 from ingestion.errors import BackendUnavailable, ConfigurationError
 from ingestion.settings import EngineKind, IndexSettings
 from tests.contracts.conftest import Index
@@ -56,7 +57,8 @@ def test_what_a_killed_writer_wrote_is_there(tmp_path: Path, repo_root: Path) ->
             point(ACME, number).id for number in range(200) if number != 7
         }
         assert engine.search(ACME, IndexQuery(dense=unit(150), limit=1)).dense[0].id == point(ACME, 150).id
-        assert engine.find_exact(ACME, "TEXT 199", IndexQuery()) == (point(ACME, 199).id,)
+        lexical = IndexQuery(sparse=SparseEncoder().encode_query("199"))
+        assert [hit.id for hit in engine.search(ACME, lexical).sparse] == [point(ACME, 199).id]
     finally:
         engine.close()
 
@@ -138,5 +140,5 @@ def test_a_server_that_stops_and_comes_back(tmp_path: Path) -> None:
 
     with running_qdrant(binary, tmp_path / "server") as server:
         engine = open_engine(server.settings(prefix), data_dir=tmp_path, generation="g1", dimension=DIMENSION)
-        assert engine.find_exact(ACME, "KEPT", IndexQuery()) == (point(ACME, 0).id,)
+        assert [chunk for chunk, _, _ in engine.scan(ACME)] == [point(ACME, 0).id]
         engine.close()

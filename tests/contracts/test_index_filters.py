@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,7 +64,7 @@ def _fill(engine: IndexEngine) -> None:
 
 
 def _selected(engine: IndexEngine, query: IndexQuery) -> set[int]:
-    found = {chunk for chunk, _, _ in engine.scan(ACME)} & set(engine.find_exact(ACME, "", query))
+    found = {hit.id for hit in engine.search(ACME, replace(query, dense=unit(0))).dense}
     return {number for number in range(4) if point(ACME, number).id in found}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,6 @@ _QUERY = IndexQuery(dense=unit(1), sparse=SparseEncoder().encode_query("gateway"
 # Every method that touches points, and one call of it. `test_every_method_is_listed` keeps this complete.
 _READS: dict[str, Callable[[IndexEngine, Scope], Any]] = {
     "search": lambda engine, scope: [*engine.search(scope, _QUERY).dense, *engine.search(scope, _QUERY).sparse],
-    "find_exact": lambda engine, scope: engine.find_exact(scope, "gateway", IndexQuery()),
     "count": lambda engine, scope: engine.count(scope) + engine.count(scope, _QUERY),
     "scan": lambda engine, scope: list(engine.scan(scope)),
     "vectors": lambda engine, scope: engine.vectors(scope, [point(ACME, number).id for number in range(9)]),
@@ -63,7 +63,7 @@ def test_filters_cannot_widen_the_scope(engine: IndexEngine) -> None:
 
     assert engine.count(OTHER, wide) == 1
     assert engine.count(OTHER, selecting(must_not=[{"key": "metadata.team", "equals": "b"}])) == 1
-    assert engine.find_exact(OTHER, "", wide) == (point(OTHER, 2).id,)
+    assert [hit.id for hit in engine.search(OTHER, replace(wide, dense=unit(2))).dense] == [point(OTHER, 2).id]
 
 
 def test_labels_admit_only_their_readers(engine: IndexEngine) -> None:
@@ -98,7 +98,7 @@ def test_collections_narrow_every_read(engine: IndexEngine) -> None:
     assert engine.count(ACME, query()) == 3
     assert engine.count(ACME, query("a", "c")) == 2
     assert len(engine.search(ACME, query("b")).dense) == len(engine.search(ACME, query("b")).sparse) == 1
-    assert len(engine.find_exact(ACME, "gateway", query("b", "d"))) == 1
+    assert len(engine.search(ACME, query("b", "d")).dense) == 1
     assert engine.count(ACME, query("d")) == 0
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from ingestion.corpus import tables
 from ingestion.corpus.corpus import open_corpus
+from ingestion.corpus.literal import literal_text
 from ingestion.corpus.records import DocumentId, DocumentSource, ParsedDocument
 from ingestion.corpus.versions import GenerationState
 from ingestion.corpus.writer import EmbeddedChunk
@@ -210,6 +211,7 @@ def test_another_lexical_encoding_is_served_and_asks_for_a_rebuild(settings: Set
         with bench.corpus.database.begin() as connection:
             connection.execute(update(tables.generations).values(lexical="of-old", name="v1-old"))
             connection.execute(update(tables.versions).values(generation="v1-old"))
+            connection.execute(update(tables.chunk_texts).values(generation="v1-old"))
     index = settings.data_dir / "index"
     (index / f"plumbline-{old}").rename(index / "plumbline-v1-old")
     with open_corpus(settings) as corpus:
@@ -245,6 +247,7 @@ def test_two_writers_of_one_version_end_as_one(settings: Settings) -> None:
         (hit,) = bench.corpus.find_exact(SCOPE, "written by one")
         draft = draft_of(SCOPE, source, datetime.now(UTC), bench.corpus.index_version)
         (dense,) = bench.corpus.embedder.embed_documents(["written by two"])
+        literal = literal_text("written by two", [hit.chunk], 0)
         barrier, failures = Barrier(2, timeout=60), []
 
         def write() -> None:
@@ -253,7 +256,7 @@ def test_two_writers_of_one_version_end_as_one(settings: Settings) -> None:
                 for _ in range(3):
                     barrier.wait()
                     writer.stage(SCOPE, draft, ParsedDocument("written by two", (), "Twice", "text/markdown"), ())
-                    writer.add_chunks(SCOPE, draft, [EmbeddedChunk(hit.chunk, "any", dense)])
+                    writer.add_chunks(SCOPE, draft, [EmbeddedChunk(hit.chunk, "any", dense, literal)])
                     barrier.wait()
                     writer.publish(SCOPE, draft, chunk_count=1)
             except Exception as error:  # noqa: BLE001 - told to the test's own thread

@@ -11,6 +11,7 @@ import pytest
 from ingestion.corpus.catalog import PublishOutcome
 from ingestion.corpus.catalog_reader import DocumentQuery
 from ingestion.corpus.corpus import Selection
+from ingestion.corpus.literal import literal_text
 from ingestion.corpus.records import DocumentId, DocumentStatus, Metadata, ParsedDocument
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.corpus.writer import EmbeddedChunk
@@ -139,7 +140,8 @@ def test_a_staged_version_is_invisible_and_swept(tmp_path: Path, models_dir: Pat
         (hit,) = bench.corpus.find_exact(SCOPE, "half written")
         bench.corpus.writer.stage(SCOPE, draft, read_as("# Half\n\nhalf rewritten\n"), ())
         (dense,) = bench.corpus.embedder.embed_documents(["half rewritten"])
-        bench.corpus.writer.add_chunks(SCOPE, draft, [EmbeddedChunk(hit.chunk, "any", dense)])
+        literal = literal_text("# Half\n\nhalf rewritten\n", [hit.chunk], 0)
+        bench.corpus.writer.add_chunks(SCOPE, draft, [EmbeddedChunk(hit.chunk, "any", dense, literal)])
         assert len(bench.corpus.find_exact(SCOPE, "half written")) == 1
         assert stored(bench.corpus) != clean
     with open_bench(settings) as bench:

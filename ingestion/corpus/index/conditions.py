@@ -21,7 +21,7 @@ from ingestion.corpus.filters import (
     parse_time,
 )
 from ingestion.corpus.index.engine import IndexQuery
-from ingestion.corpus.index.payload import fact, fold, metadata_path, presence, timestamp
+from ingestion.corpus.index.payload import fact, metadata_path, presence, timestamp
 from ingestion.corpus.records import ChunkId, DocumentKey, VersionId
 from ingestion.corpus.scope import Scope
 from ingestion.errors import InvalidRequest
@@ -39,13 +39,15 @@ class Dialect(Protocol):
 
     def match(self, path: str, values: Sequence[str]) -> Any: ...
 
-    def contain(self, path: str, needle: str) -> Any: ...
-
     def number_range(self, path: str, bounds: Mapping[str, Number]) -> Any: ...
 
     def time_range(self, path: str, bounds: Mapping[str, str]) -> Any: ...
 
     def is_empty(self, path: str) -> Any: ...
+
+
+class PointDialect(Dialect, Protocol):
+    """And for points, which have ids."""
 
     def has_id(self, ids: Sequence[ChunkId]) -> Any: ...
 
@@ -55,8 +57,8 @@ def vendor_filter(where: ScopedFilter) -> Any:
     return where
 
 
-def reading(dialect: Dialect, scope: Scope, query: IndexQuery, *, needle: str | None = None) -> ScopedFilter:
-    """What this scope may read and the query selects; with a needle, only chunks whose text contains it."""
+def reading(dialect: Dialect, scope: Scope, query: IndexQuery) -> ScopedFilter:
+    """What this scope may read and the query selects."""
     must = [_tenant(dialect, scope)]
     readers = scope.readers()
     if readers is not None:
@@ -65,12 +67,10 @@ def reading(dialect: Dialect, scope: Scope, query: IndexQuery, *, needle: str | 
         must.append(dialect.match("collection", query.collections))
     if query.filter is not None:
         must.append(_group(dialect, query.filter))
-    if needle:
-        must.append(dialect.contain("folded", fold(needle)))
     return ScopedFilter(dialect.group(must=must, should=[], must_not=[]))
 
 
-def among(dialect: Dialect, scope: Scope, ids: Sequence[ChunkId]) -> ScopedFilter:
+def among(dialect: PointDialect, scope: Scope, ids: Sequence[ChunkId]) -> ScopedFilter:
     """Those of the chunks that this scope may read."""
     must = [_tenant(dialect, scope), dialect.has_id(ids)]
     readers = scope.readers()

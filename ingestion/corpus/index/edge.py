@@ -86,11 +86,6 @@ class EdgeIndex:
         dense = ranked.pop(0) if query.dense is not None else ()
         return Legs(dense, tuple(hit for hit in (ranked[0] if ranked else ()) if hit.score > 0))
 
-    def find_exact(self, scope: Scope, needle: str, query: IndexQuery) -> tuple[ChunkId, ...]:
-        where = reading(self._dialect, scope, query, needle=needle)
-        records, _ = self._scroll(where, query.limit)
-        return tuple(ChunkId(str(record.id)) for record in records)
-
     def count(self, scope: Scope, query: IndexQuery | None = None) -> int:
         where = reading(self._dialect, scope, query or _EVERYTHING)
         with _translated():
@@ -175,9 +170,6 @@ class EdgeDialect:
         match = self._q.MatchValue(values[0]) if len(values) == 1 else self._q.MatchAny(list(values))
         return self._q.FieldCondition(path, match=match)
 
-    def contain(self, path: str, needle: str) -> Any:
-        return self._q.FieldCondition(path, match=self._q.MatchSubstring(needle))
-
     def number_range(self, path: str, bounds: Mapping[str, Number]) -> Any:
         return self._q.FieldCondition(path, range=self._q.RangeFloat(**bounds))
 
@@ -225,8 +217,7 @@ def _create(folder: Path, dimension: int) -> None:
         sparse_vectors={LEXICAL: q.EdgeSparseVectorParams(modifier=q.Modifier.Idf)},
     )
     schemas: dict[str, Any] = {"tenant": q.KeywordIndexParams(is_tenant=True)}
-    # An index over `folded` too: a substring test reads its keys, three times as fast as it would the payloads.
-    schemas |= dict.fromkeys((*KEYWORD_INDEXES, "folded"), q.PayloadSchemaType.Keyword)
+    schemas |= dict.fromkeys(KEYWORD_INDEXES, q.PayloadSchemaType.Keyword)
     schemas |= dict.fromkeys(TIME_INDEXES, q.PayloadSchemaType.Datetime)
     with _Translated(ConfigurationError, f"cannot create the index at {folder}"):
         shard = q.EdgeShard.create(str(unfinished), config)

@@ -26,7 +26,6 @@ class IndexPoint:
     version: VersionId
     collection: str
     labels: tuple[str, ...]
-    text: str
     dense: NDArray[np.float32]
     sparse: SparseVector
     source: str
@@ -83,13 +82,6 @@ class IndexEngine(Protocol):
 
     def search(self, scope: Scope, query: IndexQuery) -> Legs:
         """Run the legs within the scope, in one round trip."""
-        ...
-
-    def find_exact(self, scope: Scope, needle: str, query: IndexQuery) -> tuple[ChunkId, ...]:
-        """Ids of chunks whose text contains `needle`, case-insensitively, as SQL `LIKE '%needle%'` finds them.
-
-        Up to `limit`, in id order. An empty needle is contained in every text.
-        """
         ...
 
     def count(self, scope: Scope, query: IndexQuery | None = None) -> int:

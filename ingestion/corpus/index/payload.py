@@ -3,7 +3,6 @@
 tenant, collection, document_key, document_id, version, source, title    strings
 readers       who may read it: its labels, or `*` (scope.readers_of)
 labels        its labels, possibly none
-folded        the text, case-folded, for exact search
 updated_at    RFC 3339 UTC
 facts         every metadata key and value as one list of strings, so that one keyword index serves any key
 metadata      the numbers and times among the metadata again, for ranges; keys percent-encoded
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from ingestion.corpus.filters import Value, is_finite, is_time
 from ingestion.corpus.index.engine import IndexPoint
+from ingestion.corpus.literal import encodable
 from ingestion.corpus.records import ChunkId, Metadata
 from ingestion.corpus.scope import Scope, readers_of
 from ingestion.errors import DimensionMismatch
@@ -42,27 +42,12 @@ def payload_of(scope: Scope, point: IndexPoint) -> dict[str, Any]:
         "document_key": point.document_key,
         "document_id": point.document_id,
         "version": point.version,
-        "folded": fold(point.text),
         "source": point.source,
-        "title": clean(point.title),
+        "title": encodable(point.title),
         "updated_at": timestamp(point.updated_at),
-        **_metadata(point.metadata),
+        **metadata_facts(point.metadata),
     }
     return payload
-
-
-def fold(text: str) -> str:
-    """The text as exact search compares it: without case."""
-    return clean(text.casefold())
-
-
-def clean(text: str) -> str:
-    """The text with lone surrogates, which UTF-8 cannot carry, replaced by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def timestamp(moment: datetime) -> str:
@@ -83,7 +68,7 @@ def fact(name: str, value: Value) -> str:
         case bool():
             return f"bool:{key}={value}"
         case str():
-            return f"text:{key}={clean(value)}"
+            return f"text:{key}={encodable(value)}"
         case _:
             return f"number:{key}={float(value) + 0.0!r}"  # + 0.0 makes -0.0 equal 0.0
 
@@ -112,7 +97,8 @@ def mismatch(name: str, stored: int, wanted: int) -> DimensionMismatch:
     )
 
 
-def _metadata(metadata: Metadata) -> dict[str, Any]:
+def metadata_facts(metadata: Metadata) -> dict[str, Any]:
+    """`facts` and `metadata` of a payload."""
     facts: list[str] = []
     ranges: dict[str, Any] = {}
     for name, value in metadata.items():

@@ -26,7 +26,7 @@ from ingestion.corpus.index.payload import (
     payload_of,
 )
 from ingestion.corpus.records import ChunkId, DocumentKey, VersionId
-from ingestion.corpus.scope import Scope, TenantId
+from ingestion.corpus.scope import Scope
 from ingestion.errors import BackendUnavailable, ConfigurationError, PlumblineError
 from ingestion.settings import IndexSettings
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 _EVERYTHING = IndexQuery()
 # Measured at 100,000 vectors: the default finds 87 of 100 true neighbours, this 97.
 _HNSW_EF = 256
-_TOKENISES_UNINDEXED_TEXT = (1, 19, 1)
-"""From here on a server without `match.substring` has no substring test at all: qdrant pull request 10341."""
 
 
 class ServerIndex:
@@ -57,7 +55,7 @@ class ServerIndex:
         self._client = _client(settings)
         with self._translated:
             self._prepare()
-            self._dialect = ServerDialect(substring=self._knows_substring())
+            self._dialect = ServerDialect()
 
     def upsert(self, scope: Scope, points: Sequence[IndexPoint]) -> None:
         check_dimension([point.dense for point in points], self._dimension)
@@ -86,11 +84,6 @@ class ServerIndex:
             ranked = [ranking(leg.points) for leg in self._client.query_batch_points(self._name, requests)]
         dense = ranked.pop(0) if query.dense is not None else ()
         return Legs(dense, tuple(hit for hit in (ranked[0] if ranked else ()) if hit.score > 0))
-
-    def find_exact(self, scope: Scope, needle: str, query: IndexQuery) -> tuple[ChunkId, ...]:
-        where = reading(self._dialect, scope, query, needle=needle)
-        records, _ = self._scroll(where, query.limit)
-        return tuple(ChunkId(str(record.id)) for record in records)
 
     def count(self, scope: Scope, query: IndexQuery | None = None) -> int:
         where = reading(self._dialect, scope, query or _EVERYTHING)
@@ -162,21 +155,6 @@ class ServerIndex:
             if _status(error) != "ALREADY_EXISTS":
                 raise
 
-    def _knows_substring(self) -> bool:
-        probe = reading(ServerDialect(substring=True), Scope(TenantId("-")), _EVERYTHING, needle="-")
-        try:
-            self._client.count(self._name, count_filter=vendor_filter(probe))
-        except self._rpc_error as error:
-            if _status(error) != "INVALID_ARGUMENT":
-                raise
-            version = self._client.info().version
-            if tuple(int(part) for part in version.split("-")[0].split(".")) >= _TOKENISES_UNINDEXED_TEXT:
-                raise ConfigurationError(
-                    f"Qdrant {version} cannot search for substrings: use 1.16 to 1.18, or one that has match.substring"
-                ) from error
-            return False
-        return True
-
     def _scroll(
         self, where: ScopedFilter, limit: int, *, offset: Any = None, fields: list[str] | None = None
     ) -> tuple[list[models.Record], Any]:
@@ -198,24 +176,16 @@ class ServerIndex:
 class ServerDialect:
     """`conditions.Dialect` in the classes of qdrant_client."""
 
-    def __init__(self, *, substring: bool) -> None:
-        """`substring`: whether the server has `match.substring`. Older ones take `match.text` on a field
-        without a text index as the same test.
-        """
+    def __init__(self) -> None:
         from qdrant_client import models
 
         self._m = models
-        self._substring = substring
 
     def group(self, *, must: list[Any], should: list[Any], must_not: list[Any]) -> Any:
         return self._m.Filter(must=must or None, should=should or None, must_not=must_not or None)
 
     def match(self, path: str, values: Sequence[str]) -> Any:
         match = self._m.MatchValue(value=values[0]) if len(values) == 1 else self._m.MatchAny(any=list(values))
-        return self._m.FieldCondition(key=path, match=match)
-
-    def contain(self, path: str, needle: str) -> Any:
-        match = self._m.MatchSubstring(substring=needle) if self._substring else self._m.MatchText(text=needle)
         return self._m.FieldCondition(key=path, match=match)
 
     def number_range(self, path: str, bounds: Mapping[str, Number]) -> Any:
@@ -246,7 +216,7 @@ def _client(settings: IndexSettings) -> QdrantClient:
         prefer_grpc=True,
         api_key=settings.api_key.get_secret_value() if settings.api_key else None,
         timeout=math.ceil(settings.timeout_s),
-        check_compatibility=False,  # it would print a warning; _knows_substring looks at what matters here
+        check_compatibility=False,  # it would print a warning
     )
 
 
