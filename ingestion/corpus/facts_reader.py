@@ -24,6 +24,7 @@ class DocumentFacts:
 
     key: DocumentKey
     id: DocumentId
+    uri: str
     collection: str
     source: str
     labels: tuple[str, ...]
@@ -49,6 +50,7 @@ class FactsReader:
         self._facts = select(
             documents.key,
             documents.id,
+            documents.uri,
             documents.collection,
             documents.source,
             documents.labels,
@@ -77,6 +79,7 @@ class FactsReader:
                 facts[row.key] = DocumentFacts(
                     DocumentKey(row.key),
                     DocumentId(row.id),
+                    row.uri,
                     row.collection,
                     row.source,
                     tuple(row.labels),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 from ingestion.corpus.corpus import CorpusView
@@ -30,13 +30,15 @@ class Candidates:
 
     The `ranking` is of what the legs rank highest, and the same however far anyone reads on. `tail` follows it: what
     the legs found further down, by the better of the two ranks. `complete`: the legs have nothing more.
-    `dense` and `sparse` are the legs' raw scores. The `exact` chunks hold one of the needles.
+    `dense` and `sparse` are the legs' raw scores. The `exact` chunks hold one of the needles. `legs` is what the legs
+    returned.
     """
 
     ranking: Ranking
     dense: Mapping[ChunkId, float]
     sparse: Mapping[ChunkId, float]
     exact: frozenset[ChunkId] = frozenset()
+    legs: Legs = field(default_factory=Legs)
     tail: tuple[ChunkId, ...] = ()
     complete: bool = False
 
@@ -67,7 +69,7 @@ class Finder:
             holders = [self._holders(needle) for needle in understood.needles]
             exact = frozenset(id_ for holder in holders for id_ in holder)
             ranking = fusion.add_exact(ranking, holders)
-        found = Candidates(ranking, dense, sparse, exact)
+        found = Candidates(ranking, dense, sparse, exact, legs)
         return self._extended(found, legs, WIDE) if wide else replace(found, complete=_ended(legs, self._head))
 
     def deepen(self, candidates: Candidates, understood: Understood) -> Candidates:
@@ -89,6 +91,7 @@ class Finder:
         sparse = [hit for hit in legs.sparse[self._head :] if hit.id not in ranked]
         return replace(
             candidates,
+            legs=legs,
             dense={**candidates.dense, **_scores(dense)},
             sparse={**candidates.sparse, **_scores(sparse)},
             tail=tuple(dict.fromkeys(hit.id for hit in _by_rank(legs, self._head) if hit.id not in ranked)),
@@ -104,10 +107,11 @@ class Finder:
         """Every chunk with the string, those first that the keyword leg ranks highest."""
         ids = self._corpus.find_exact_ids(self._scope, self._query.text, self._query.selection, limit=EXACT_HITS)
         exact = frozenset(ids)
-        by_words = _scores(self._search(understood, self._head).sparse)
+        legs = self._search(understood, self._head)
+        by_words = _scores(legs.sparse)
         known = {id_: score for id_, score in by_words.items() if id_ in exact}
         tail = tuple(id_ for id_ in ids if id_ not in known)
-        return Candidates(fusion.normalise(known), {}, known, exact, tail, complete=len(ids) < EXACT_HITS)
+        return Candidates(fusion.normalise(known), {}, known, exact, legs, tail, complete=len(ids) < EXACT_HITS)
 
 
 class Pool:

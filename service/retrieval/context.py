@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ingestion.corpus.corpus import EVERYTHING, Selection
-from ingestion.corpus.records import ChunkId, Document, IndexedChunk, Metadata, Span
+from ingestion.corpus.records import ChunkId, Document, IndexedChunk, Span
 from ingestion.corpus.scope import Scope
 from ingestion.errors import InvalidRequest
 from service.retrieval.distilling import distill
@@ -16,6 +16,7 @@ from service.retrieval.query import SearchQuery
 from service.retrieval.relevance import NOTHING
 from service.retrieval.results import Passage, Relevance, RelevanceLabel, SearchResult
 from service.retrieval.search import Searcher
+from service.retrieval.superseding import is_superseded
 from service.retrieval.tokens import DEFAULT_ENCODING, TokenCounter
 
 MAX_TEXT_BYTES = 100_000
@@ -27,7 +28,6 @@ _PER_QUERY = 30
 _SEPARATOR = "\n\n"
 _SHINGLE = 5
 _SAME = 0.9
-_SUPERSEDED = frozenset({"superseded", "deprecated", "obsolete", "retired", "replaced"})
 
 
 class DropReason(StrEnum):
@@ -211,14 +211,6 @@ def select(passages: Iterable[Passage]) -> tuple[list[Passage], list[Dropped]]:
             continue
         dropped.append(Dropped(passage.indexed.id, reason))
     return kept, dropped
-
-
-def is_superseded(metadata: Metadata) -> bool:
-    """Whether a document says of itself that another took its place."""
-    status = metadata.get("status")
-    return bool(metadata.get("superseded_by")) or (
-        isinstance(status, str) and status.split(" ")[0].strip().casefold() in _SUPERSEDED
-    )
 
 
 def render(n: int, indexed: IndexedChunk, text: str) -> str:

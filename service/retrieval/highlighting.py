@@ -13,6 +13,10 @@ _WORD = re.compile(r"[^\W_]+")
 _KEY = 2
 
 
+Mark = tuple[tuple[int, int], frozenset[str]]
+"""A range of a text, and the terms of the query, or the phrase, that stand there."""
+
+
 class QueryTerms:
     """The stems of a query, and where a text has words of the same stem. One per query; not for several threads."""
 
@@ -34,9 +38,16 @@ class QueryTerms:
 
     def find(self, text: str) -> Iterator[tuple[int, int]]:
         """Ranges of the words in `text` whose stem is a query term, in order."""
-        hits = {word for word in self._likely(text) if not self.terms.isdisjoint(self._stem(word))}
+        yield from (found for found, _ in self.locate(text))
+
+    def locate(self, text: str) -> Iterator[Mark]:
+        """The same with the query terms that each word stands for."""
+        hits = {word: terms for word in self._likely(text) if (terms := self.terms & self._stem(word))}
         if hits:
-            yield from (match.span() for match in _WORD.finditer(text) if match.group() in hits)
+            for match in _WORD.finditer(text):
+                word = match.group()
+                if word in hits:
+                    yield match.span(), hits[word]
 
     def _likely(self, text: str) -> set[str]:
         """The distinct words worth stemming: stemming every word of every passage costs more than the search.
@@ -63,11 +74,22 @@ class QueryTerms:
 
 def highlight(chunk: Chunk, terms: QueryTerms | None, phrases: Sequence[str] = ()) -> tuple[Span, ...]:
     """Disjoint spans into the document's text, in order, inside the chunk: words of a query stem, and the phrases."""
-    ranges = list(terms.find(chunk.text)) if terms is not None else []
+    return spans_of(chunk, marks_of(chunk.text, terms, phrases))
+
+
+def marks_of(text: str, terms: QueryTerms | None, phrases: Sequence[str] = ()) -> list[Mark]:
+    """Where the text has words of a query stem, and the phrases; these may overlap."""
+    marks = list(terms.locate(text)) if terms is not None else []
     for phrase in phrases:
-        ranges += (match.span() for match in re.finditer(re.escape(phrase), chunk.text, re.IGNORECASE))
+        found = re.finditer(re.escape(phrase), text, re.IGNORECASE)
+        marks += ((match.span(), frozenset((phrase,))) for match in found)
+    return marks
+
+
+def spans_of(chunk: Chunk, marks: Iterable[Mark]) -> tuple[Span, ...]:
+    """The marks of a chunk's text as disjoint spans into the document's text, in order."""
     start = chunk.span.start
-    return tuple(Span(start + low, start + high) for low, high in merge(ranges))
+    return tuple(Span(start + low, start + high) for low, high in merge(found for found, _ in marks))
 
 
 def merge(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ingestion.corpus.corpus import CorpusView
@@ -27,13 +27,16 @@ from service.retrieval.understanding import Understood
 class Judged:
     """The calibrated score of each passage, in the order of the passages, and the relevance of the whole.
 
-    `weights` has a weight per term of the query that sum to 1; `evidence` what each score stands on.
+    `weights` has a weight per term of the query that sum to 1; `evidence` is what each score stands on, `raw_scores`
+    are the scores before neighbours out of order shared their mean, and `signals` what the relevance was computed from.
     """
 
     scores: Sequence[float]
     relevance: Relevance
     weights: dict[str, float]
     evidence: Sequence[Evidence]
+    raw_scores: Sequence[float]
+    signals: Mapping[str, float]
 
 
 def assess(
@@ -60,7 +63,9 @@ def assess(
     ]
     weights = weigh_terms(terms.terms, evidence[:POOL])
     calibration = calibration_for(corpus.embedder.name, dense=bool(candidates.dense))
-    scores = never_rising(score_passages(evidence, weights, calibration.passage))
+    raw_scores = score_passages(evidence, weights, calibration.passage)
+    scores = never_rising(raw_scores)
     ranked = [(passage.document.key, score) for passage, score in zip(found, scores, strict=True)]
-    relevance = judge(observe(evidence[:POOL], weights), ranked, calibration.query, thresholds)
-    return Judged(scores, relevance, weights, evidence)
+    observed = observe(evidence[:POOL], weights)
+    relevance = judge(observed, ranked, calibration.query, thresholds)
+    return Judged(scores, relevance, weights, evidence, raw_scores, observed.values())

@@ -1,13 +1,14 @@
-"""The passages of a ranking, read as far as they are wanted, and no further."""
+"""What the catalogue says of candidates: their passages, and their documents without any text; read when wanted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from ingestion.corpus.corpus import CorpusView
-from ingestion.corpus.records import ChunkId, DocumentKey, IndexedChunk
+from ingestion.corpus.facts_reader import DocumentFacts
+from ingestion.corpus.records import ChunkId, IndexedChunk
 from ingestion.corpus.scope import Scope
 
 _NEXT = 20
@@ -22,21 +23,30 @@ class Hit:
     others: int = 0
 
 
-def read(corpus: CorpusView, scope: Scope, ids: Iterable[ChunkId], first: int) -> Iterator[IndexedChunk]:
-    """The live passages of these chunks in their order, `first` of them at once."""
-    waiting = iter(ids)
-    size = first
-    while batch := list(islice(waiting, size)):
-        chunks = corpus.get_chunks(scope, batch)
-        yield from (chunks[id_] for id_ in batch if id_ in chunks)
-        size = _NEXT
+class Reader:
+    """Reads within one search, each thing once. Not for several threads."""
 
+    def __init__(self, corpus: CorpusView, scope: Scope) -> None:
+        self._corpus = corpus
+        self._scope = scope
+        self._passages: dict[ChunkId, IndexedChunk] = {}
+        self._documents: dict[ChunkId, DocumentFacts] = {}
+        self._asked: set[ChunkId] = set()
 
-def best_of_documents(passages: Iterable[IndexedChunk], counts: dict[DocumentKey, int]) -> Iterator[Hit]:
-    """The first passage of each document. `counts`: the candidates of each document."""
-    seen: set[DocumentKey] = set()
-    for passage in passages:
-        key = passage.document.key
-        if key not in seen:
-            seen.add(key)
-            yield Hit(passage, max(0, counts.get(key, 1) - 1))
+    def passages(self, ids: Iterable[ChunkId], first: int) -> Iterator[IndexedChunk]:
+        """The live passages of these chunks in their order, `first` of them at once."""
+        waiting = iter(ids)
+        size = first
+        while batch := list(islice(waiting, size)):
+            unknown = [id_ for id_ in batch if id_ not in self._passages]
+            self._passages |= self._corpus.get_chunks(self._scope, unknown)
+            yield from (self._passages[id_] for id_ in batch if id_ in self._passages)
+            size = _NEXT
+
+    def documents(self, ids: Sequence[ChunkId]) -> dict[ChunkId, DocumentFacts]:
+        """The document of each of the chunks that is live, in the order of `ids`."""
+        unknown = [id_ for id_ in ids if id_ not in self._asked]
+        if unknown:
+            self._asked.update(unknown)
+            self._documents |= self._corpus.documents_of(self._scope, unknown)
+        return {id_: self._documents[id_] for id_ in ids if id_ in self._documents}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ingestion.corpus.records import IndexedChunk, Span
+from service.retrieval.explanations import HitExplanation, QueryExplanation
 from service.retrieval.reranking.reranker import RerankOutcome, RerankSkip
 
 
@@ -23,13 +24,18 @@ class LegScores:
 class Passage:
     """A chunk returned to a reader. `score` is the calibrated probability in [0, 1] that it is relevant.
 
-    `highlights` are spans into the document's text, inside the chunk's own span.
+    `highlights` and `best_sentence` are spans into the document's text, inside the chunk's own span. `duplicates` say
+    the same in other documents. `others`: further passages of this document among the candidates, if hits are grouped.
     """
 
     indexed: IndexedChunk
     score: float
     scores: LegScores = LegScores()
     highlights: tuple[Span, ...] = ()
+    best_sentence: Span | None = None
+    duplicates: tuple[IndexedChunk, ...] = ()
+    others: int = 0
+    explanation: HitExplanation | None = None
 
 
 class RelevanceLabel(StrEnum):
@@ -63,7 +69,8 @@ class Relevance:
 class SearchResult:
     """Passages best first; `total` counts all that matched, `timings_ms` the stages.
 
-    `index_version` names the generation of the corpus that was searched. `rerank`: whether there was a second look.
+    `complete`: there are no more than `total`. `index_version` names the generation of the corpus that was searched.
+    `rerank`: whether there was a second look.
     """
 
     passages: tuple[Passage, ...]
@@ -72,4 +79,6 @@ class SearchResult:
     facets: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     index_version: str = ""
+    complete: bool = True
     rerank: RerankOutcome = field(default_factory=lambda: RerankOutcome(skipped=RerankSkip.OFF))
+    explanation: QueryExplanation | None = None

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from time import perf_counter
 
 from ingestion.corpus.corpus import Corpus, CorpusView
-from ingestion.corpus.records import ChunkId, Span
 from ingestion.corpus.scope import Scope
 from service.retrieval.candidates import Candidates, Finder, Pool
-from service.retrieval.fusion import Ranking, keep_on_page
-from service.retrieval.highlighting import highlight
-from service.retrieval.judging import assess
-from service.retrieval.query import SearchMode, SearchQuery
-from service.retrieval.reading import Hit, best_of_documents, read
+from service.retrieval.explaining import Explainer
+from service.retrieval.facets import FacetCounts, check_facets, count_facets
+from service.retrieval.judging import Judged, assess
+from service.retrieval.listing import SORTED, Listing, by_time, relevant
+from service.retrieval.ordering import Ordered, order, settle
+from service.retrieval.presenting import show
+from service.retrieval.query import Highlighting, SearchMode, SearchQuery, SortOrder
+from service.retrieval.reading import Hit, Reader
 from service.retrieval.relevance import POOL, Thresholds
 from service.retrieval.reranking.second_look import SecondLook
 from service.retrieval.results import LegScores, Passage, SearchResult
@@ -31,17 +32,17 @@ class Searcher:
         self._corpus = corpus
         self._settings = settings
         self._second_look = second_look or SecondLook()
-        self._thresholds = Thresholds(settings.strong_confidence, settings.weak_confidence)
 
     def search(self, scope: Scope, query: SearchQuery) -> SearchResult:
         """Passages best first, with the relevance of the whole result; ties in the order of the chunk ids.
 
         `total` is the number of chunks (documents, when grouped) that contain the text in exact mode, up to
-        EXACT_HITS, and in the other modes the number of candidates that the legs returned.
-        Raises: InvalidRequest for a bad filter, BackendUnavailable.
+        EXACT_HITS, and in the other modes the number of candidates that the legs returned, those that were folded
+        among them; sorted by time, it is the number of those that are relevant enough.
+        Raises: InvalidRequest for a bad filter or facet, BackendUnavailable.
         """
         with self._corpus.pinned() as view:
-            return _Search(view, self._settings, self._thresholds, scope, query, self._second_look).run()
+            return _Search(view, self._settings, self._second_look, scope, query).run()
 
 
 class Stopwatch:
@@ -62,75 +63,130 @@ class Stopwatch:
 
 
 @dataclass(frozen=True, slots=True)
+class _Entry:
+    """A hit with its calibrated score and its place among the passages that were judged."""
+
+    hit: Hit
+    score: float
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the stages have to say of hits."""
+
+    ordered: Ordered
+    listing: Listing
+    explainer: Explainer | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Search:
     """One search: everything in it is of one generation of the corpus.
 
-    understand -> legs -> fuse -> exact hits -> rerank -> prefer -> read -> fold -> group -> judge -> sort -> page
+    understand -> legs -> fuse -> exact hits -> rerank -> prefer -> keep exact hits on the page
+    -> read -> superseded last -> fold -> group -> judge -> sort -> page -> present -> explain
     """
 
     corpus: CorpusView
     settings: RetrievalSettings
-    thresholds: Thresholds
+    second_look: SecondLook
     scope: Scope
     query: SearchQuery
-    second_look: SecondLook
 
     def run(self) -> SearchResult:
-        query, watch = self.query, Stopwatch()
+        query, watch, reader = self.query, Stopwatch(), Reader(self.corpus, self.scope)
+        if query.facets:
+            check_facets(query.facets, self.corpus.metadata_keys(self.scope))
         understood = understand(self.corpus, query)
         watch.lap("embed")
         finder = Finder(self.corpus, self.scope, query, self.settings.candidates)
-        candidates = finder.find(understood, self.settings.dense_weight, wide=query.group_by_document)
+        wide = query.group_by_document or bool(query.facets)
+        found = finder.find(understood, self.settings.dense_weight, wide=wide)
         watch.lap("search")
-        reranked = self.second_look.at(self.corpus, self.scope, query, candidates.ranking)
+        ordered = order(self.corpus, self.scope, query, found, self.second_look)
         watch.lap("rerank")
-        candidates = replace(candidates, ranking=self._order(reranked.ranking, candidates.exact))
-        pool = Pool(finder, understood, candidates)
-        total, hits = self._hits(pool)
-        found = list(islice(hits, max(query.offset + query.limit, POOL)))
+        ordered = settle(query, ordered, reader)
+        pool = Pool(finder, understood, ordered.candidates)
+        listing = Listing(query, pool, reader)
+        hits = self._read(listing)
+        judged = self._judge(understood, pool.candidates, hits)
+        entries = self._sort([_Entry(*entry) for entry in zip(hits, judged.scores, range(len(hits)), strict=True)])
         watch.lap("search")
-        passages = [hit.passage for hit in found]
-        judged = assess(self.corpus, query.text, understood, pool.candidates, passages, self.thresholds)
-        page = slice(query.offset, query.offset + query.limit)
-        legs = [self._leg_scores(hit, pool.candidates, reranked.scores) for hit in found[page]]
-        shown = self._present(understood, found[page], judged.scores[page], legs)
+        facets = self._facets(listing) if query.facets else {}
+        if facets:
+            watch.lap("facets")
+        explainer = None
+        if query.explain:
+            ordered = replace(ordered, candidates=pool.candidates)
+            explainer = Explainer(understood, ordered, judged, self.settings.dense_weight, listing.held)
+        shown = self._present(understood, entries, judged, _Told(ordered, listing, explainer))
+        if query.highlighting is Highlighting.MEANING:
+            watch.lap("highlight")
+        total, complete = self._total(pool, listing, entries)
         return SearchResult(
             shown,
             judged.relevance,
-            len(pool.candidates) if total is None else total,
+            total,
+            facets=facets,
+            complete=complete,
+            rerank=ordered.outcome,
+            explanation=explainer.query() if explainer else None,
             timings_ms=watch.timings_ms(),
             index_version=self.corpus.index_version,
-            rerank=reranked.outcome,
         )
 
-    def _order(self, ranking: Ranking, exact: frozenset[ChunkId]) -> Ranking:
-        """The ranking as it is to be shown: here preferences have their say, and exact hits the last."""
-        return keep_on_page(ranking, exact, self.query.limit)
+    def _read(self, listing: Listing) -> list[Hit]:
+        """The entries up to the end of the page, or those that are to be sorted; and enough to judge the result."""
+        sorts = self.query.sort is not SortOrder.RELEVANCE and self.query.mode is not SearchMode.EXACT
+        wanted = SORTED if sorts else max(self.query.offset + self.query.limit, POOL)
+        return list(islice(listing.hits(wanted), wanted))
 
-    def _hits(self, pool: Pool) -> tuple[int | None, Iterator[Hit]]:
-        """The entries of the result list, read as they are taken; and how many there are, if not all candidates."""
-        passages = read(self.corpus, self.scope, pool.ids(), max(self.query.offset + self.query.limit, POOL))
-        if not self.query.group_by_document:
-            return None, map(Hit, passages)
-        documents = self.corpus.documents_of(self.scope, list(pool.ids()))
-        counts = Counter(document.key for document in documents.values())
-        return len(counts), best_of_documents(passages, counts)
+    def _judge(self, understood: Understood, candidates: Candidates, hits: Sequence[Hit]) -> Judged:
+        thresholds = Thresholds(self.settings.strong_confidence, self.settings.weak_confidence)
+        passages = [hit.passage for hit in hits]
+        return assess(self.corpus, self.query.text, understood, candidates, passages, thresholds)
+
+    def _sort(self, entries: list[_Entry]) -> list[_Entry]:
+        """By time those that are relevant enough, without the others; exact hits were put in order by the listing."""
+        if self.query.sort is SortOrder.RELEVANCE or self.query.mode is SearchMode.EXACT:
+            return entries
+        kept = entries[: relevant([entry.score for entry in entries], self.settings.weak_confidence)]
+        newest = self.query.sort is SortOrder.NEWEST
+        return by_time(kept, [entry.hit.passage for entry in kept], newest=newest)
+
+    def _facets(self, listing: Listing) -> dict[str, FacetCounts]:
+        return count_facets(self.query.facets, listing.documents().values(), self.scope)
+
+    def _total(self, pool: Pool, listing: Listing, entries: Sequence[_Entry]) -> tuple[int, bool]:
+        """How many hits there are in all, and whether that is certain."""
+        if self.query.sort is not SortOrder.RELEVANCE and self.query.mode is not SearchMode.EXACT:
+            return len(entries), True
+        if self.query.group_by_document:
+            return len({facts.key for facts in listing.documents().values()}), pool.candidates.complete
+        return len(pool.candidates), pool.candidates.complete
 
     def _present(
-        self, understood: Understood, hits: Sequence[Hit], scores: Sequence[float], legs: Sequence[LegScores]
+        self, understood: Understood, entries: Sequence[_Entry], judged: Judged, told: _Told
     ) -> tuple[Passage, ...]:
-        """The hits of the page with their scores and highlights."""
-        return tuple(
-            Passage(hit.passage, score, raw, self._highlights(understood, hit))
-            for hit, score, raw in zip(hits, scores, legs, strict=True)
-        )
-
-    def _leg_scores(self, hit: Hit, candidates: Candidates, rerank: Mapping[ChunkId, float]) -> LegScores:
-        id_ = hit.passage.id
-        return LegScores(candidates.dense.get(id_), candidates.sparse.get(id_), rerank.get(id_))
-
-    def _highlights(self, understood: Understood, hit: Hit) -> tuple[Span, ...]:
-        if not self.query.highlight:
-            return ()
-        terms = None if self.query.mode is SearchMode.EXACT else understood.terms
-        return highlight(hit.passage.chunk, terms, understood.needles)
+        """The page, with what each hit says to a reader."""
+        query = self.query
+        page = entries[query.offset : query.offset + query.limit]
+        shown = show(self.corpus, query, understood, [entry.hit.passage for entry in page], judged.weights)
+        passages = []
+        for rank, (entry, marks) in enumerate(zip(page, shown, strict=True), start=query.offset + 1):
+            hit, evidence = entry.hit, judged.evidence[entry.position]
+            reranked = told.ordered.reranked.get(hit.passage.id)
+            passages.append(
+                Passage(
+                    hit.passage,
+                    entry.score,
+                    LegScores(evidence.dense, evidence.sparse, reranked.score if reranked else None),
+                    marks.highlights,
+                    best_sentence=marks.best_sentence,
+                    duplicates=told.listing.folder.of(hit.passage),
+                    others=hit.others,
+                    explanation=told.explainer.hit(rank, entry.position, hit) if told.explainer else None,
+                )
+            )
+        return tuple(passages)

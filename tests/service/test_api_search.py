@@ -16,15 +16,16 @@ def test_a_search_has_the_shape_of_the_contract(client: httpx.Client) -> None:
 
     assert response.status_code == 200
     found = response.json()
-    assert found.keys() == {"query_id", "index_version", "total", "relevance", "hits", "facets", "rerank", "timings_ms"}
-    assert found["rerank"] == {"applied": False, "scored": 0, "reason": "off"}
+    contract = {"query_id", "index_version", "total", "relevance", "hits", "facets", "timings_ms"}
+    assert found.keys() == contract | {"total_is", "rerank", "explanation"}
     assert found["relevance"]["label"] == "strong"
     assert found["relevance"].keys() == {"label", "confidence", "signals"}
     assert found["relevance"]["signals"].keys() == {"top_score", "margin", "lexical_coverage", "legs_agree"}
     hit = found["hits"][0]
     assert hit["document"]["id"] == "runbooks/gateway.md"
     assert hit.keys() == {
-        *("chunk_id", "score", "scores", "document", "text", "heading_path", "page", "span", "highlights")
+        *("chunk_id", "score", "scores", "document", "text", "heading_path", "page", "span", "highlights"),
+        *("best_sentence", "duplicates", "more_passages", "explanation"),
     }
     assert 0 <= hit["score"] <= 1
     assert {"embed", "search", "rerank", "total"} <= found["timings_ms"].keys()
@@ -72,6 +73,53 @@ def test_a_collection_narrows_the_search(client: httpx.Client) -> None:
     assert found["relevance"]["label"] == "none"
 
 
+EVERYTHING: dict[str, Any] = {
+    "limit": 3,
+    "facets": ["source", "metadata.team"],
+    "group_by": "document",
+    "sort": "newest",
+    "fold": True,
+    "rerank": False,
+    "highlight": "meaning",
+    "explain": True,
+}
+
+
+def test_get_takes_every_field_of_post(client: httpx.Client) -> None:
+    prefer = {"freshness_half_life_days": 30, "sources": {"upload": 0.5}}
+    posted = client.post("/v1/search", json={"query": "restart the gateway", **EVERYTHING, "prefer": prefer}).json()
+    got = client.get(
+        "/v1/search", params={"q": "restart the gateway", **EVERYTHING, "prefer": json.dumps(prefer)}
+    ).json()
+
+    left_out = {"query_id": "", "timings_ms": {}}
+    assert posted | left_out == got | left_out
+    assert posted["facets"].keys() == {"source", "metadata.team"}
+    assert {"value": "payments", "count": 1} in posted["facets"]["metadata.team"]
+    hit = posted["hits"][0]
+    assert hit["span"]["start"] <= hit["best_sentence"]["start"] < hit["best_sentence"]["end"] <= hit["span"]["end"]
+    assert hit["explanation"]["rank"] == 1
+    assert hit["explanation"]["preference"].keys() == {"freshness", "source", "collection", "change"}
+    assert hit["explanation"]["calibrated"].keys() == {"dense", "coverage", "literal", "score"}
+    assert posted["explanation"]["candidates"]["dense"] > 0
+    assert posted["rerank"] == {"applied": False, "scored": 0, "reason": "off"}
+    assert {"facets", "highlight"} <= posted["timings_ms"].keys()
+
+
+def test_both_ways_of_asking_have_the_same_fields(client: httpx.Client) -> None:
+    described = client.get("/openapi.json").json()
+    posted = set(described["components"]["schemas"]["SearchRequest"]["properties"])
+    got = {parameter["name"] for parameter in described["paths"]["/v1/search"]["get"]["parameters"]}
+
+    assert got - {"q"} == posted - {"query"}
+
+
+def test_a_total_says_whether_there_may_be_more(client: httpx.Client) -> None:
+    exact = client.post("/v1/search", json={"query": "GH-5021", "mode": "exact"}).json()
+
+    assert (exact["total"], exact["total_is"]) == (len(exact["hits"]), "exact")
+
+
 BAD_SEARCHES: list[tuple[dict[str, Any], str]] = [
     ({}, "/query"),
     ({"query": ""}, "/query"),
@@ -93,6 +141,21 @@ BAD_SEARCHES: list[tuple[dict[str, Any], str]] = [
     ({"query": "x", "filter": {"must": [{}]}}, "/filter/must/0"),
     ({"query": "x", "filter": {"musst": []}}, "/filter/musst"),
     ({"query": "x", "filter": []}, "/filter"),
+    ({"query": "x", "facets": ["team"]}, "/facets/0"),
+    ({"query": "x", "facets": ["source", "metadata.nobody"]}, "/facets/1"),
+    ({"query": "x", "facets": ["source"] * 11}, "/facets"),
+    ({"query": "x", "facets": "source"}, "/facets"),
+    ({"query": "x", "sort": "updated_at"}, "/sort"),
+    ({"query": "x", "fold": "yes"}, "/fold"),
+    ({"query": "x", "rerank": 1}, "/rerank"),
+    ({"query": "x", "explain": "true"}, "/explain"),
+    ({"query": "x", "highlight": "words"}, "/highlight"),
+    ({"query": "x", "highlight": 1}, "/highlight"),
+    ({"query": "x", "offset": 1001}, "/offset"),
+    ({"query": "x", "prefer": {"freshness_half_life_days": 0}}, "/prefer/freshness_half_life_days"),
+    ({"query": "x", "prefer": {"sources": {"wiki": 2}}}, "/prefer/sources/wiki"),
+    ({"query": "x", "prefer": {"collections": {"a": "1"}}}, "/prefer/collections/a"),
+    ({"query": "x", "prefer": {"colour": "red"}}, "/prefer/colour"),
 ]
 
 
@@ -114,6 +177,12 @@ def test_what_is_wrong_is_named(client: httpx.Client, body: dict[str, Any], poin
         ({"q": "x", "filter": "{"}, "/filter"),
         ({"q": "x", "filter": '{"must": [{"key": "colour"}]}'}, "/filter/must/0/key"),
         ({"q": "x", "colour": "red"}, "/colour"),
+        ({"q": "x", "facets": "metadata.nobody"}, "/facets/0"),
+        ({"q": "x", "sort": "age"}, "/sort"),
+        ({"q": "x", "fold": "perhaps"}, "/fold"),
+        ({"q": "x", "highlight": "perhaps"}, "/highlight"),
+        ({"q": "x", "prefer": "{"}, "/prefer"),
+        ({"q": "x", "prefer": '{"sources": {"wiki": 7}}'}, "/prefer/sources/wiki"),
     ],
 )
 def test_what_is_wrong_with_parameters_is_named(client: httpx.Client, parameters: dict[str, str], pointer: str) -> None:

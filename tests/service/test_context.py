@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion.errors import InvalidRequest
-from service.retrieval.context import ContextBuilder, ContextQuery, DropReason, is_superseded, merge, select
+from service.retrieval.context import ContextBuilder, ContextQuery, DropReason, merge, select
 from service.retrieval.results import RelevanceLabel
 from service.retrieval.search import Searcher
+from service.retrieval.superseding import is_superseded
 from service.retrieval.tokens import TokenCounter
 from service.settings import RetrievalSettings
 from tests.ingestion.corpora import SCOPE, Bench, open_bench, settings_for

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
-from pydantic_core import from_json
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError, from_json
 
 from ingestion.corpus import filters
 from ingestion.corpus.corpus import Selection
 from ingestion.corpus.filters import Filter
+from ingestion.corpus.records import IndexedChunk
 from ingestion.errors import InvalidRequest
-from service.api.models.common import HitDocument, RelevanceModel, SpanModel, rounded
-from service.api.models.fields import Collections, Reply, Request, text_of
-from service.retrieval.query import MAX_LIMIT, MAX_OFFSET, MAX_QUERY_BYTES, SearchMode, SearchQuery
+from service.api.models.common import DocumentRef, HitDocument, RelevanceModel, SpanModel, rounded
+from service.api.models.explanations import HitExplanationModel, QueryExplanationModel, explained, read_as
+from service.api.models.fields import CollectionName, Collections, Reply, Request, ShortText, text_of
+from service.retrieval.query import (
+    MAX_FACETS,
+    MAX_HALF_LIFE_DAYS,
+    MAX_LIMIT,
+    MAX_OFFSET,
+    MAX_PREFERRED,
+    MAX_QUERY_BYTES,
+    NO_PREFERENCE,
+    Highlighting,
+    Preference,
+    SearchMode,
+    SearchQuery,
+    SortOrder,
+)
 from service.retrieval.reranking.reranker import RerankOutcome, RerankSkip
 from service.retrieval.results import Passage, SearchResult
 
@@ -21,71 +36,161 @@ QueryText = Annotated[
     str, AfterValidator(text_of(MAX_QUERY_BYTES)), Field(description=f"at most {MAX_QUERY_BYTES} bytes of UTF-8")
 ]
 _LIMIT = f"hits to return, at most {MAX_LIMIT}"
+_OFFSET = "hits to pass over: pages of one `limit` follow each other without holes and repeats"
 _GROUP = "`document` returns the best passage of each document only"
-
+_SORT = "`newest` and `oldest` put the relevant hits, and only these, in the order of `updated_at`"
+_FOLD = "join passages of different documents that say the same; in every mode but `exact`, if it is not said"
 _RERANK = "look at the best candidates again with the reranker that the service has, if any; unset: as the settings say"
+_HIGHLIGHT = "`meaning`: the best sentence is found by its meaning, too (embeds sentences of the page)"
+_EXPLAIN = "say of each hit why it stands where it does, and how the query was read"
+
+Facets = Annotated[
+    tuple[ShortText, ...],
+    Field(
+        max_length=MAX_FACETS,
+        description="count documents by `collection`, `source`, `label` or `metadata.<name>`",
+        examples=[["source", "metadata.team"]],
+    ),
+]
 
 
-class SearchRequest(Request):
+def _highlighting(value: object) -> Highlighting:
+    named = {"true": True, "1": True, "false": False, "0": False}
+    if isinstance(value, str):
+        value = named.get(value.lower(), value)
+    if isinstance(value, bool):
+        return Highlighting.WORDS if value else Highlighting.OFF
+    if value == Highlighting.MEANING:
+        return Highlighting.MEANING
+    raise PydanticCustomError("highlight", "must be true, false or meaning")
+
+
+Highlight = Annotated[
+    Highlighting,
+    PlainValidator(_highlighting),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"const": "meaning"}], "default": True}),
+    Field(description=_HIGHLIGHT),
+]
+_Weight = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False, strict=True)]
+
+
+class PreferModel(Request):
+    """What to show first among hits that are about as relevant; no clearly better hit is ever passed."""
+
+    freshness_half_life_days: float | None = Field(
+        None,
+        gt=0,
+        le=MAX_HALF_LIFE_DAYS,
+        allow_inf_nan=False,
+        strict=True,
+        description="a document so much older than the newest candidate has half of its advantage",
+    )
+    sources: dict[ShortText, _Weight] = Field(
+        default_factory=dict, max_length=MAX_PREFERRED, description="weights from -1 (last) to 1 (first)"
+    )
+    collections: dict[CollectionName, _Weight] = Field(default_factory=dict, max_length=MAX_PREFERRED)
+
+    def preference(self) -> Preference:
+        return Preference(self.freshness_half_life_days, self.sources, self.collections)
+
+
+class _Asked(Request):
+    """What both ways of asking have."""
+
+    mode: SearchMode = Field(SearchMode.HYBRID, description="`exact` finds what SQL `LIKE '%x%'` would")
+    limit: int = Field(10, ge=1, le=MAX_LIMIT, description=_LIMIT)
+    offset: int = Field(0, ge=0, le=MAX_OFFSET, description=_OFFSET)
+    collections: Collections = ()
+    facets: Facets = ()
+    group_by: Literal["document"] | None = Field(None, description=_GROUP)
+    sort: SortOrder = Field(SortOrder.RELEVANCE, description=_SORT)
+    fold: bool | None = Field(None, description=_FOLD)
+    rerank: bool | None = Field(None, description=_RERANK)
+    highlight: Highlight = Highlighting.WORDS
+    explain: bool = Field(False, description=_EXPLAIN)
+
+    def _query(self, text: str, filter_: Filter | None, prefer: PreferModel | None) -> SearchQuery:
+        return SearchQuery(
+            text=text,
+            mode=self.mode,
+            limit=self.limit,
+            offset=self.offset,
+            selection=Selection(self.collections, filter_),
+            group_by_document=self.group_by is not None,
+            highlight=self.highlight,
+            sort=self.sort,
+            fold=self.fold,
+            facets=self.facets,
+            prefer=NO_PREFERENCE if prefer is None else prefer.preference(),
+            rerank=self.rerank,
+            explain=self.explain,
+        )
+
+
+class SearchRequest(_Asked):
     """What to look for. No language model is involved, ever."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"query": "gateway answers 502 after a deployment", "limit": 5},
+                {
+                    "query": "restart the ledger",
+                    "facets": ["source", "metadata.team"],
+                    "group_by": "document",
+                    "prefer": {"freshness_half_life_days": 90, "sources": {"runbooks": 1}},
+                    "filter": {"must": [{"key": "updated_at", "gte": "2025-01-01"}]},
+                },
+            ]
+        }
+    )
+
     query: QueryText
-    mode: SearchMode = Field(SearchMode.HYBRID, description="`exact` finds what SQL `LIKE '%x%'` would")
     limit: int = Field(10, ge=1, le=MAX_LIMIT, strict=True, description=_LIMIT)
-    offset: int = Field(0, ge=0, le=MAX_OFFSET, strict=True)
-    collections: Collections = ()
+    offset: int = Field(0, ge=0, le=MAX_OFFSET, strict=True, description=_OFFSET)
     filter: Filter | None = None
-    group_by: Literal["document"] | None = Field(None, description=_GROUP)
-    highlight: bool = Field(True, strict=True)
+    fold: bool | None = Field(None, strict=True, description=_FOLD)
     rerank: bool | None = Field(None, strict=True, description=_RERANK)
+    explain: bool = Field(False, strict=True, description=_EXPLAIN)
+    prefer: PreferModel | None = None
 
     def query_of(self) -> SearchQuery:
-        return SearchQuery(
-            text=self.query,
-            mode=self.mode,
-            limit=self.limit,
-            offset=self.offset,
-            selection=Selection(self.collections, self.filter),
-            group_by_document=self.group_by is not None,
-            highlight=self.highlight,
-            rerank=self.rerank,
-        )
+        return self._query(self.query, self.filter, self.prefer)
 
 
-class SearchParameters(Request):
-    """The same as query parameters of a GET; `collections` may be repeated."""
+class SearchParameters(_Asked):
+    """The same as query parameters of a GET; `collections` and `facets` may be repeated."""
 
     q: QueryText
-    mode: SearchMode = SearchMode.HYBRID
-    limit: int = Field(10, ge=1, le=MAX_LIMIT, description=_LIMIT)
-    offset: int = Field(0, ge=0, le=MAX_OFFSET)
-    collections: Collections = ()
     filter: str | None = Field(None, max_length=20_000, description="the filter as JSON")
-    group_by: Literal["document"] | None = Field(None, description=_GROUP)
-    highlight: bool = True
-    rerank: bool | None = Field(None, description=_RERANK)
+    prefer: str | None = Field(None, max_length=20_000, description="the preferences as JSON")
 
     def query_of(self) -> SearchQuery:
-        """Raises: InvalidRequest for a filter that is not one."""
-        return SearchQuery(
-            text=self.q,
-            mode=self.mode,
-            limit=self.limit,
-            offset=self.offset,
-            selection=Selection(self.collections, None if self.filter is None else filter_of(self.filter)),
-            group_by_document=self.group_by is not None,
-            highlight=self.highlight,
-            rerank=self.rerank,
-        )
+        """Raises: InvalidRequest for a filter, or preferences, that are none."""
+        filter_ = None if self.filter is None else filter_of(self.filter)
+        return self._query(self.q, filter_, None if self.prefer is None else preferences_of(self.prefer))
 
 
 def filter_of(text: str) -> Filter:
     """The filter that a query parameter states as JSON. Raises: InvalidRequest."""
+    return filters.parse(_json(text, "the filter is not JSON", "/filter"))
+
+
+def preferences_of(text: str) -> PreferModel:
+    """The preferences that a query parameter states as JSON. Raises: InvalidRequest."""
     try:
-        data = from_json(text)
+        return PreferModel.model_validate(_json(text, "the preferences are not JSON", "/prefer"))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = "".join(f"/{part}" for part in first["loc"])
+        raise InvalidRequest(f"prefer: {first['msg']}", pointer=f"/prefer{where}") from error
+
+
+def _json(text: str, detail: str, pointer: str) -> Any:
+    try:
+        return from_json(text)
     except ValueError as error:
-        raise InvalidRequest("the filter is not JSON", pointer="/filter") from error
-    return filters.parse(data)
+        raise InvalidRequest(detail, pointer=pointer) from error
 
 
 class ScoresModel(Reply):
@@ -94,6 +199,17 @@ class ScoresModel(Reply):
     dense: float | None
     sparse: float | None
     rerank: float | None
+
+
+class DuplicateModel(Reply):
+    """A passage of another document that says the same."""
+
+    chunk_id: str
+    document: DocumentRef
+
+    @classmethod
+    def of(cls, passage: IndexedChunk) -> DuplicateModel:
+        return cls(chunk_id=passage.id, document=DocumentRef.of(passage.document))
 
 
 class HitModel(Reply):
@@ -108,10 +224,16 @@ class HitModel(Reply):
     page: int | None
     span: SpanModel = Field(description="where `text` stands in the document's content")
     highlights: list[SpanModel] = Field(description="what matched, as spans of the document's content")
+    best_sentence: SpanModel | None = Field(
+        description="the sentence, list item, table row or line of code that matched best; null: none has a word of it"
+    )
+    duplicates: list[DuplicateModel] = Field(description="passages of other documents that say the same, folded in")
+    more_passages: int = Field(description="further passages of this document that were found, if hits are grouped")
+    explanation: HitExplanationModel | None = Field(description="with `explain`")
 
     @classmethod
     def of(cls, passage: Passage) -> HitModel:
-        chunk, scores = passage.indexed.chunk, passage.scores
+        chunk, scores, sentence = passage.indexed.chunk, passage.scores, passage.best_sentence
         return cls(
             chunk_id=passage.indexed.id,
             score=round(passage.score, 4),
@@ -122,12 +244,16 @@ class HitModel(Reply):
             page=chunk.page,
             span=SpanModel.of(chunk.span),
             highlights=[SpanModel.of(span) for span in passage.highlights],
+            best_sentence=None if sentence is None else SpanModel.of(sentence),
+            duplicates=[DuplicateModel.of(folded) for folded in passage.duplicates],
+            more_passages=passage.others,
+            explanation=explained(passage.explanation),
         )
 
 
 class FacetValue(Reply):
     value: str
-    count: int
+    count: int = Field(description="documents that have it")
 
 
 class RerankModel(Reply):
@@ -147,11 +273,13 @@ class SearchResponse(Reply):
 
     query_id: str
     index_version: str
-    total: int
+    total: int = Field(description="passages that were found, the folded among them; documents, if hits are grouped")
+    total_is: Literal["exact", "at_least"] = Field(description="whether there may be more than `total`")
     relevance: RelevanceModel
     hits: list[HitModel]
-    facets: dict[str, list[FacetValue]]
+    facets: dict[str, list[FacetValue]] = Field(description="per facet its values, the most frequent first")
     rerank: RerankModel
+    explanation: QueryExplanationModel | None = Field(description="with `explain`")
     timings_ms: dict[str, float]
 
     @classmethod
@@ -160,6 +288,7 @@ class SearchResponse(Reply):
             query_id=query_id,
             index_version=index_version,
             total=result.total,
+            total_is="exact" if result.complete else "at_least",
             relevance=RelevanceModel.of(result.relevance),
             hits=[HitModel.of(passage) for passage in result.passages],
             facets={
@@ -167,5 +296,6 @@ class SearchResponse(Reply):
                 for name, values in result.facets.items()
             },
             rerank=RerankModel.of(result.rerank),
+            explanation=read_as(result.explanation),
             timings_ms=rounded(result.timings_ms),
         )
