@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from textwrap import shorten
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -22,22 +18,21 @@ from service.cli.asking import InCollections
 from service.cli.console import EXIT_FAILED, err, out, reported, settings
 from service.cli.options import Tenant
 from service.quality.comparing import Gate, SetChange, Verdict, compare, judge
-from service.quality.evaluating import GoldenSet, Plan
-from service.quality.golden import load_golden
+from service.quality.evaluating import Plan
 from service.quality.reporting import TITLES, diff_report, report
-from service.quality.runs import Run, SetRun, Value, load_run, save_run
+from service.quality.runs import Run, Value, load_run, save_run
 from service.quality.searching import Depths
 from service.quality.splits import Part, Split
 from service.retrieval.query import MAX_LIMIT, SearchMode
-from service.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from service.quality.session import Tell
 
 app = typer.Typer()
 
 WORK = Path(".plumbline/evaluation")
 _CHANGES_SHOWN = 5
 _SHORT = 60
-
-Tell = Callable[[str, int, int], None]
 
 
 @app.command("eval")
@@ -83,9 +78,14 @@ def evaluate(
             None if split is None else Split(split, folds, fold),
         )
         earlier = None if baseline is None else load_run(baseline)
-        limits = Gate(_metrics(gate_on, k), tolerance, _minimums(least or ()))
-        job = _Job(settings(quiet=True), plan, Scope(TenantId(tenant)), tuple(collection or ()), work)
-        run = job.run(golden or [])
+        limits = Gate(_metrics(gate_on, plan.depths.page), tolerance, _minimums(least or ()))
+        if gate:
+            limits.check(earlier)
+        from service.quality.session import Session  # the whole of retrieval and generation: not for every command
+
+        session = Session(settings(quiet=True), plan, Scope(TenantId(tenant)), work, tuple(collection or ()))
+        with _bar() as tell:
+            run = session.run(golden or [], tell)
         if json_path is not None:
             save_run(run, json_path)
         _show(run)
@@ -106,64 +106,6 @@ def _end(verdict: Verdict | None) -> None:
     err().print(f"gate: {'passed' if verdict.passed else 'not passed'}")
     if not verdict.passed:
         raise typer.Exit(EXIT_FAILED)
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What is to be evaluated, and how."""
-
-    settings: ServiceSettings
-    plan: Plan
-    scope: Scope
-    collections: tuple[str, ...]
-    work: Path
-
-    def run(self, paths: Sequence[Path]) -> Run:
-        """Raises: InvalidRequest if nothing is named, ConfigurationError if something named can't be read."""
-        if not paths:
-            raise InvalidRequest("name a golden file or a folder of a judged collection; see docs/golden-sets.md")
-        with _bar() as tell:
-            sets = tuple(asyncio.run(self._one(path, tell)) for path in paths)
-        names = [one.name for one in sets]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise InvalidRequest(f"two sets are named {min(twice)}: evaluate them one at a time")
-        return Run(
-            created_at=datetime.now(UTC),
-            version=version("plumbline"),
-            options=self.plan.options(self.collections),
-            retrieval=self.settings.retrieval.model_dump(mode="json"),
-            sets=sets,
-        )
-
-    async def _one(self, path: Path, tell: Tell) -> SetRun:
-        from service.quality.building import SCOPE, build, settings_for
-        from service.quality.folders import find_folder, load_queries
-
-        if path.is_file():
-            return await self._search(self.settings, GoldenSet(path.stem, load_golden(path)), self.scope, tell)
-        folder = find_folder(path)
-        if folder is None:
-            raise ConfigurationError(
-                f"{path}: neither a golden file nor a folder with corpus.jsonl, queries.jsonl and qrels.tsv"
-            )
-        queries = load_queries(folder)
-        built = settings_for(self.settings, folder, self.work)
-        await asyncio.to_thread(build, built, folder, tell)
-        return await self._search(built, GoldenSet(folder.name, queries.cases, queries.unjudged), SCOPE, tell)
-
-    async def _search(self, loaded: ServiceSettings, golden: GoldenSet, scope: Scope, tell: Tell) -> SetRun:
-        from service.quality.evaluating import evaluate_set
-        from service.quality.searching import Target
-        from service.runtime import open_reading
-
-        cases = self.plan.choose(golden.cases)
-        if not cases:
-            raise InvalidRequest(f"{golden.name}: this part of the set has no case")
-        async with open_reading(loaded) as reading:
-            by_id = loaded is not self.settings
-            target = Target(reading.corpus, reading.searcher, scope, () if by_id else self.collections, by_id)
-            chosen = GoldenSet(golden.name, cases, golden.unjudged)
-            return await asyncio.to_thread(evaluate_set, target, chosen, self.plan, tell)
 
 
 def _metrics(named: Sequence[str] | None, k: int) -> tuple[str, ...]:

@@ -57,6 +57,11 @@ class Gate:
     tolerance: float = 0.005
     minimums: Mapping[str, float] = field(default_factory=dict)
 
+    def check(self, baseline: Run | None) -> None:
+        """Raises: InvalidRequest if there is nothing that a run could fall below."""
+        if baseline is None and not self.minimums:
+            raise InvalidRequest("a gate needs something to compare with: --baseline RUN, --min MEASURE=VALUE, or both")
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -90,8 +95,7 @@ def judge(baseline: Run | None, run: Run, gate: Gate, seed: int = 0) -> Verdict:
     A measure is worse if the whole interval of its paired difference lies below `-tolerance`.
     Raises: InvalidRequest if there is nothing to compare with, or as `compare`.
     """
-    if baseline is None and not gate.minimums:
-        raise InvalidRequest("a gate needs something to compare with: --baseline RUN, --min MEASURE=VALUE, or both")
+    gate.check(baseline)
     failures = list(_below_minimum(run, gate.minimums))
     notes: list[str] = []
     if baseline is not None:

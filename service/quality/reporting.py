@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from textwrap import shorten
 
 from service.quality.comparing import SetChange, Verdict
 from service.quality.runs import KEYWORD, OURS, RRF, SEMANTIC, Bins, QueryRow, Run, SetRun, Value
@@ -10,6 +11,7 @@ from service.quality.runs import KEYWORD, OURS, RRF, SEMANTIC, Bins, QueryRow, R
 TITLES = {OURS: "ours", KEYWORD: "BM25 only", SEMANTIC: "dense only", RRF: "plain RRF (k=60)"}
 _SHOWN = 10
 _TOP = 3
+_SHORT = 100
 
 CAUTIONS = """\
 - Intervals hold the mean with 95 % confidence (percentile bootstrap over queries, seeded). With 100 queries they are
@@ -69,14 +71,13 @@ def change_lines(change: SetChange) -> list[str]:
         if ones:
             lines += ["", f"### {title}", "", *_table(("query", "before", "after", "on top before", "on top after"))]
         for one in ones[:_SHOWN]:
-            tops = (" / ".join(top[:_TOP]) or "nothing" for top in (one.top_before, one.top_after))
-            lines.append(_cells(f"{one.text} ({one.id})", f"{one.before:.3f}", f"{one.after:.3f}", *tops))
+            tops = (" / ".join(map(_short, top[:_TOP])) or "nothing" for top in (one.top_before, one.top_after))
+            lines.append(_cells(f"{_short(one.text)} ({one.id})", f"{one.before:.3f}", f"{one.after:.3f}", *tops))
     return lines
 
 
 def _set(one: SetRun) -> list[str]:
-    judged = one.rows[OURS].metrics
-    measured = list(judged)
+    measured = list(one.rows[OURS].metrics)
     cases = f"{len(one.questions)} cases" + (f" ({one.unjudged} without a judgement left out)" if one.unjudged else "")
     corpus = one.corpus
     lines = [
@@ -87,14 +88,13 @@ def _set(one: SetRun) -> list[str]:
         "",
     ]
     if measured:
-        lines += _table(("", *measured))
-        for name, row in one.rows.items():
-            lines.append(_cells(TITLES[name], *(_with_interval(row.metrics.get(metric)) for metric in measured)))
-        better = {metric: one.differences[metric] for metric in measured}
-        lines.append(
-            _cells("ours - better leg", *(f"{d.mean:+.3f} ({d.low:+.3f}, {d.high:+.3f})" for d in better.values()))
-        )
-        lines.append(_cells("better leg", *(TITLES[d.over] for d in better.values())))
+        lines += _table(("", *(TITLES[name] for name in one.rows), "ours - better leg", "better leg"))
+    for metric in measured:
+        values = (_with_interval(row.metrics.get(metric)) for row in one.rows.values())
+        gain = one.differences[metric]
+        interval = f"{gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+        lines.append(_cells(metric, *values, interval, TITLES[gain.over]))
+    if measured:
         lines += ["", _latencies(one)]
     lines += _refusals(one)
     lines += _reliability(one)
@@ -149,13 +149,17 @@ def _worst(one: SetRun) -> list[str]:
     lines += _table(("query", "ours", "leg", "ours on top", "leg on top"))
     for _, ours, theirs in worst[:_SHOWN]:
         tops = (" / ".join(_titles(one, query)) for query in (ours, theirs))
-        text = f"{one.questions[ours.id].text} ({ours.id})"
+        text = f"{_short(one.questions[ours.id].text)} ({ours.id})"
         lines.append(_cells(text, f"{ours.metrics[metric]:.3f}", f"{theirs.metrics[metric]:.3f}", *tops))
     return lines
 
 
 def _titles(one: SetRun, query: QueryRow) -> list[str]:
-    return [one.titles.get(uri, uri) for uri in query.top[:_TOP]]
+    return [_short(one.titles.get(uri, uri)) for uri in query.top[:_TOP]]
+
+
+def _short(text: str) -> str:
+    return shorten(text, _SHORT, placeholder=" …")
 
 
 def _verdict(verdict: Verdict) -> list[str]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ingestion.errors import ConfigurationError
 from service.quality.golden import explain
@@ -19,7 +19,7 @@ from service.quality.metrics import DIGITS
 OURS, KEYWORD, SEMANTIC, RRF = "ours", "keyword", "semantic", "rrf"
 LEGS = (KEYWORD, SEMANTIC)
 
-Number = Annotated[float, PlainSerializer(lambda value: round(value, DIGITS), return_type=float)]
+Number = Annotated[float, AfterValidator(lambda value: round(value, DIGITS))]
 
 
 class _Part(BaseModel):
