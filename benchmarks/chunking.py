@@ -45,6 +45,7 @@ from ingestion.parsing.markdown import MarkdownParser
 from ingestion.pipeline import embedding_text
 from ingestion.settings import EmbedderSettings
 from service.retrieval import fusion
+from service.retrieval.fusion import Weights
 
 COLLECTIONS = ("runbooks_openshift", "runbooks_kubeprom", "clapnq_sections", "clapnq_plain", "scifact")
 MEASURED = COLLECTIONS[:3]
@@ -215,7 +216,7 @@ def evaluate(judged: Judged, cut: Cut, cache: EmbeddingCache) -> Scores:
     values: dict[tuple[str, str], list[float]] = defaultdict(list)
     for question, vector in zip(judged.questions, collection.vectors, strict=True):
         dense, sparse = legs(collection, (question.text, vector), encoder)
-        fused = [id_ for id_, _ in fusion.fuse(dense, sparse, DENSE_WEIGHT)]
+        fused = [id_ for id_, _ in fusion.fuse(dense, sparse, Weights(DENSE_WEIGHT)).ranking]
         orders = {"dense": _ids(dense), "sparse": _ids(sparse), "fused": fused}
         for leg, order in orders.items():
             ranked = list(dict.fromkeys(str(collection.documents[int(id_)]) for id_ in order))

@@ -41,7 +41,7 @@ def convex(weight: float, *, from_worst: bool) -> Fusion:
         if from_worst and len(sparse) == CANDIDATES:
             worst = min(sparse.values())
             sparse = {id_: score - worst for id_, score in sparse.items()}
-        return [id_ for id_, _ in fusion.fuse(dense, sparse, weight)]
+        return [id_ for id_, _ in fusion.fuse(dense, sparse, fusion.Weights(weight)).ranking]
 
     return fuse
 

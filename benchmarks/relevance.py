@@ -33,7 +33,7 @@ from ingestion.corpus.records import ChunkId, DocumentKey
 from ingestion.corpus.sparse import SparseEncoder
 from ingestion.settings import EmbedderSettings
 from service.retrieval import relevance
-from service.retrieval.fusion import fuse
+from service.retrieval.fusion import Weights, fuse
 from service.retrieval.highlighting import QueryTerms
 from service.retrieval.relevance import POOL, Evidence, Observations
 
@@ -210,7 +210,7 @@ def observe(
     dense, sparse = legs(collection, query, encoder, hidden)
     terms = QueryTerms(text, encoder)
     pool = []
-    for id_, _ in fuse(dense, sparse, DENSE_WEIGHT)[:POOL]:
+    for id_, _ in fuse(dense, sparse, Weights(DENSE_WEIGHT)).ranking[:POOL]:
         document = DocumentKey(str(collection.documents[int(id_)]))
         matched = terms.matched(collection.texts[int(id_)])
         pool.append(Evidence(document, dense.get(id_), sparse.get(id_), matched))

@@ -45,8 +45,13 @@ class LLMSettings(_Group):
 class RetrievalSettings(_Group):
     """How passages are found and how sure the service must be."""
 
-    candidates: int = Field(50, ge=10, le=500, description="hits fetched from each leg before fusion")
-    dense_weight: float = Field(0.6, ge=0, le=1, description="weight of the semantic leg in hybrid fusion")
+    candidates: int = Field(100, ge=10, le=500, description="hits fetched from each leg before fusion")
+    dense_weight: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="weight of the semantic leg in every hybrid search; by default the kind of query decides",
+    )
     strong_confidence: float = Field(0.6, ge=0, le=1, description="relevance from here on is labelled strong")
     weak_confidence: float = Field(0.18, ge=0, le=1, description="relevance below is labelled none")
     answer_passages: int = Field(6, ge=1, le=30, description="passages an answer is written from")

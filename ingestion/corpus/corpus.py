@@ -26,6 +26,7 @@ from ingestion.corpus.index.registry import Indexes
 from ingestion.corpus.literal_store import LiteralStore
 from ingestion.corpus.lock import exclusive
 from ingestion.corpus.pinning import ActiveEmbedder, Pins
+from ingestion.corpus.ranking_store import RankingStore
 from ingestion.corpus.records import ChunkId, Document, DocumentId, IndexedChunk
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseEncoder
@@ -74,7 +75,10 @@ class Corpus:
         sweeper = Sweeper(parts.database, parts.indexes.of)
         self.literal = LiteralStore(parts.database)
         facts = FactsReader(parts.database)
-        self._stores = Stores(Catalog(parts.database), self._catalog, facts, parts.sparse, sweeper, self.literal)
+        self.rankings = RankingStore(parts.database)
+        self._stores = Stores(
+            Catalog(parts.database), self._catalog, facts, self.rankings, parts.sparse, sweeper, self.literal
+        )
         self._chooser = Chooser(parts.store, parts.pool, parts.sparse, parts.settings)
         self._refreshing = threading.Lock()
         with ExitStack() as stack:

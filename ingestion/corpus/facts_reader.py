@@ -47,6 +47,11 @@ class FactsReader:
             )
             .where(chunks.id.in_(bindparam("ids", expanding=True)), unindexed(documents.tenant) == bindparam("tenant"))
         )
+        self._titles = (
+            select(chunks.id, documents.title)
+            .join_from(tables.chunks, tables.documents, documents.key == chunks.document_key)
+            .where(chunks.id.in_(bindparam("ids", expanding=True)), unindexed(documents.tenant) == bindparam("tenant"))
+        )
         self._facts = select(
             documents.key,
             documents.id,
@@ -71,6 +76,18 @@ class FactsReader:
             facts = self._read(connection, list(dict.fromkeys(keys.values())))
         # A document may go between the two statements.
         return {id_: facts[keys[id_]] for id_ in ids if id_ in keys and keys[id_] in facts}
+
+    def titles_of(self, scope: Scope, ids: Sequence[ChunkId]) -> dict[ChunkId, str]:
+        """The title of the document of each of the chunks within the scope."""
+        statement = self._titles
+        if (admitted := admitting(scope)) is not None:
+            statement = statement.where(admitted)
+        titles: dict[ChunkId, str] = {}
+        with self._engine.connect() as connection:
+            for batch in _batches(ids):
+                rows = connection.execute(statement, {"ids": batch, "tenant": scope.tenant})
+                titles.update((ChunkId(id_), title) for id_, title in rows)
+        return titles
 
     def _read(self, connection: Connection, keys: Sequence[str]) -> dict[str, DocumentFacts]:
         facts = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ingestion.corpus.catalog import Catalog
@@ -12,6 +12,7 @@ from ingestion.corpus.facts_reader import DocumentFacts, FactsReader
 from ingestion.corpus.filters import Filter, check
 from ingestion.corpus.index.engine import IndexEngine, IndexQuery, Legs
 from ingestion.corpus.literal_store import LiteralQuery, LiteralStore
+from ingestion.corpus.ranking_store import RankingStore, StoredProfile
 from ingestion.corpus.records import ChunkId, IndexedChunk
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseEncoder
@@ -39,6 +40,7 @@ class Stores:
     catalog: Catalog
     reader: CatalogReader
     facts: FactsReader
+    rankings: RankingStore
     sparse: SparseEncoder
     sweeper: Sweeper
     literal: LiteralStore
@@ -67,6 +69,7 @@ class CorpusView:
         self._catalog = stores.reader
         self._facts = stores.facts
         self._literal = stores.literal
+        self._rankings = stores.rankings
 
     @property
     def index_version(self) -> str:
@@ -117,6 +120,14 @@ class CorpusView:
     def metadata_keys(self, scope: Scope) -> frozenset[str]:
         """Every metadata key that the tenant's documents have used."""
         return self._catalog.metadata_keys(scope)
+
+    def titles_of(self, scope: Scope, ids: Sequence[ChunkId]) -> dict[ChunkId, str]:
+        """The title of the document of each of the chunks that is live within the scope."""
+        return self._facts.titles_of(scope, ids)
+
+    def profiles(self, scope: Scope) -> Mapping[str, StoredProfile]:
+        """How hits are to be weighed, by collection, as it was fitted to this generation."""
+        return self._rankings.profiles(scope, self.generation.name)
 
     def ping(self) -> None:
         """Raises: BackendUnavailable if the index cannot answer now."""

@@ -11,9 +11,10 @@ from ingestion.corpus.index.engine import IndexHit, IndexQuery, Legs
 from ingestion.corpus.records import ChunkId
 from ingestion.corpus.scope import Scope
 from service.retrieval import fusion
-from service.retrieval.fusion import Ranking
+from service.retrieval.fusion import Fused, Ranking, Weights
 from service.retrieval.needles import stands_alone
 from service.retrieval.query import MAX_LIMIT, MAX_OFFSET, SearchMode, SearchQuery
+from service.retrieval.titles import Titles
 from service.retrieval.understanding import Understood
 
 NEEDLE_HITS = 50
@@ -30,8 +31,8 @@ class Candidates:
 
     The `ranking` is of what the legs rank highest, and the same however far anyone reads on. `tail` follows it: what
     the legs found further down, by the better of the two ranks. `complete`: the legs have nothing more.
-    `dense` and `sparse` are the legs' raw scores. The `exact` chunks hold one of the needles. `legs` is what the legs
-    returned.
+    `dense` and `sparse` are the legs' raw scores, `parts` what each gave to the ranking (see `Fused`). The `exact`
+    chunks hold one of the needles. `legs` is what the legs returned.
     """
 
     ranking: Ranking
@@ -41,6 +42,7 @@ class Candidates:
     legs: Legs = field(default_factory=Legs)
     tail: tuple[ChunkId, ...] = ()
     complete: bool = False
+    parts: Mapping[ChunkId, tuple[float, float, float]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ranking) + len(self.tail)
@@ -49,13 +51,14 @@ class Candidates:
 class Finder:
     """Finds the candidates of one query in one generation. `head`: hits of each leg that are ranked together."""
 
-    def __init__(self, corpus: CorpusView, scope: Scope, query: SearchQuery, head: int) -> None:
+    def __init__(self, corpus: CorpusView, scope: Scope, query: SearchQuery, head: int, titles: Titles) -> None:
         self._corpus = corpus
+        self._titles = titles
         self._scope = scope
         self._query = query
         self._head = head
 
-    def find(self, understood: Understood, dense_weight: float, *, wide: bool = False) -> Candidates:
+    def find(self, understood: Understood, weights: Weights, *, wide: bool = False) -> Candidates:
         """The candidates best first; with a tail if `wide`. Raises: InvalidRequest for a bad filter,
         BackendUnavailable.
         """
@@ -63,14 +66,26 @@ class Finder:
             return self._find_exact(understood)
         legs = self._search(understood, WIDE if wide else self._head)
         dense, sparse = _scores(legs.dense[: self._head]), _scores(legs.sparse[: self._head])
-        ranking = fusion.fuse(dense, sparse, dense_weight)
+        fused = self._fuse(understood, dense, sparse, weights)
+        ranking = fused.ranking
         exact: frozenset[ChunkId] = frozenset()
         if understood.needles:
             holders = [self._holders(needle) for needle in understood.needles]
             exact = frozenset(id_ for holder in holders for id_ in holder)
             ranking = fusion.add_exact(ranking, holders)
-        found = Candidates(ranking, dense, sparse, exact, legs)
+        found = Candidates(ranking, dense, sparse, exact, legs, parts=fused.parts)
         return self._extended(found, legs, WIDE) if wide else replace(found, complete=_ended(legs, self._head))
+
+    def _fuse(
+        self, understood: Understood, dense: dict[ChunkId, float], sparse: dict[ChunkId, float], weights: Weights
+    ) -> Fused:
+        if self._query.mode is not SearchMode.HYBRID:
+            return fusion.fuse(dense, sparse, Weights(), head=self._head)
+        shares: dict[ChunkId, float] = {}
+        if weights.title:
+            titles = self._corpus.titles_of(self._scope, list({**dense, **sparse}))
+            shares = self._titles.shares(understood.terms.terms, titles)
+        return fusion.fuse(dense, sparse, weights, head=self._head, titles=shares)
 
     def deepen(self, candidates: Candidates, understood: Understood) -> Candidates:
         """The same candidates with their tail."""

@@ -8,29 +8,30 @@ from functools import cached_property
 
 from ingestion.corpus.index.engine import IndexHit
 from ingestion.corpus.records import ChunkId
-from service.retrieval import fusion
 from service.retrieval.candidates import Candidates
-from service.retrieval.explanations import (
-    Calibrated,
-    HitExplanation,
-    LegExplanation,
-    QueryExplanation,
-)
+from service.retrieval.explanations import Calibrated, HitExplanation, LegExplanation, QueryExplanation
+from service.retrieval.fusion import Weights
 from service.retrieval.judging import Judged
 from service.retrieval.ordering import Ordered
 from service.retrieval.reading import Hit
 from service.retrieval.relevance import coverage_of
 from service.retrieval.understanding import Understood
 
+_PARTS = ("dense", "sparse")
+"""The order of the legs in `Fused.parts`."""
+
 
 @dataclass(frozen=True)
 class Explainer:
-    """Explains the hits of one search. `held`: passages that gave way to the document that replaced theirs."""
+    """Explains the hits of one search. `weights` were fitted to the collection `fitted`, if that is not None. `held`:
+    passages that gave way to the document that replaced theirs.
+    """
 
     understood: Understood
     ordered: Ordered
     judged: Judged
-    dense_weight: float
+    weights: Weights
+    fitted: str | None
     held: frozenset[ChunkId]
 
     @property
@@ -41,8 +42,9 @@ class Explainer:
         """How the query was read."""
         legs = self.candidates.legs
         return QueryExplanation(
-            kind="",
+            kind=self.understood.kind,
             weights=self._weights,
+            fitted=self.fitted,
             needles=self.understood.needles,
             terms=dict(sorted(self.judged.weights.items(), key=lambda entry: (-entry[1], entry[0]))),
             corrections={},
@@ -65,6 +67,7 @@ class Explainer:
             fused=self._fused.get(id_),
             dense=self._leg("dense", id_),
             sparse=self._leg("sparse", id_),
+            title=self.candidates.parts.get(id_, (0.0, 0.0, 0.0))[2],
             exact=tuple(needle for needle in self._needles_of(id_) if needle.casefold() in text),
             preference=self.ordered.effects.get(id_),
             superseded=id_ in self.held,
@@ -87,7 +90,8 @@ class Explainer:
         if found is None:
             return None
         rank, score = found
-        return LegExplanation(rank, score, self._contributions[name].get(id_, 0.0))
+        parts = self.candidates.parts.get(id_)
+        return LegExplanation(rank, score, parts[_PARTS.index(name)] if parts else 0.0)
 
     @cached_property
     def _fused(self) -> dict[ChunkId, float]:
@@ -96,24 +100,12 @@ class Explainer:
     @cached_property
     def _weights(self) -> dict[str, float]:
         if self.candidates.dense and self.candidates.sparse:
-            return {"dense": self.dense_weight, "sparse": 1 - self.dense_weight}
+            return {"dense": self.weights.dense, "sparse": 1 - self.weights.dense, "title": self.weights.title}
         return {"dense": float(bool(self.candidates.dense)), "sparse": float(bool(self.candidates.sparse))}
 
     @cached_property
     def _ranks(self) -> dict[str, dict[ChunkId, tuple[int, float]]]:
         return {"dense": _ranked(self.candidates.legs.dense), "sparse": _ranked(self.candidates.legs.sparse)}
-
-    @cached_property
-    def _contributions(self) -> dict[str, dict[ChunkId, float]]:
-        """What each leg added to the fused score: that of a fusion in which the other counts nothing, as weighted."""
-        ranked = frozenset(self._fused)
-        dense = {id_: score for id_, score in self.candidates.dense.items() if id_ in ranked}
-        sparse = {id_: score for id_, score in self.candidates.sparse.items() if id_ in ranked}
-        found = {}
-        for name, alone in (("dense", 1.0), ("sparse", 0.0)):
-            weight = self._weights[name]
-            found[name] = {id_: score * weight for id_, score in fusion.fuse(dense, sparse, alone)}
-        return found
 
 
 def _ranked(hits: Sequence[IndexHit]) -> dict[ChunkId, tuple[int, float]]:

@@ -45,6 +45,7 @@ class HitExplanation:
     fused        its score in the fused ranking, with what exact hits and preferences added; None: found further down
     dense        the semantic leg; None: that leg did not return it
     sparse       the keyword leg
+    title        what a title that the query names added to the fused score
     exact        the needles that it holds
     preference   what preferences did
     superseded   whether it waits for the document that took its place
@@ -56,6 +57,7 @@ class HitExplanation:
     fused: float | None
     dense: LegExplanation | None
     sparse: LegExplanation | None
+    title: float
     exact: tuple[str, ...]
     preference: Effect | None
     superseded: bool
@@ -69,8 +71,9 @@ class HitExplanation:
 class QueryExplanation:
     """How a query was read.
 
-    kind         the class of the query, "" where classes play no part
-    weights      what each leg counts in fusion
+    kind         the class of the query by its form: `identifier`, `keywords`, `question`, `ticket`
+    weights      what each leg counts in fusion, and a title that the query names
+    fitted       the collection whose weights these are ("" for all); None if they hold anywhere
     needles      what was looked for literally
     terms        the terms of the keyword leg with what each weighs in `score`; the weights sum to 1
     corrections  misspelt words and what they were taken for
@@ -81,6 +84,7 @@ class QueryExplanation:
 
     kind: str
     weights: Mapping[str, float]
+    fitted: str | None
     needles: tuple[str, ...]
     terms: Mapping[str, float]
     corrections: Mapping[str, str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ingestion.corpus.records import ChunkId
 
@@ -13,25 +14,71 @@ EXACT_BONUS = 0.25
 """What one exact match of a needle adds to the fused score, shared among the chunks that hold the needle."""
 
 
-def fuse(dense: Mapping[ChunkId, float], sparse: Mapping[ChunkId, float], dense_weight: float) -> Ranking:
-    """Convex combination of the legs' normalised scores.
-
-    Cosines have no natural zero, so they are scaled from the worst to the best candidate; BM25 has one, so it is
-    divided by the best. A chunk that a leg did not return counts as its worst there. Compared with reciprocal rank
-    fusion and other scalings in docs/quality/fusion.md.
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What counts how much: the dense leg `dense` in [0, 1], the sparse leg the rest of 1, and a title whose words
+    are all in the query as much as `title` average excesses of a leg.
     """
-    if not dense:
-        return normalise(sparse)
-    if not sparse:
-        return normalise(dense)
-    floor = min(dense.values())
-    spread = max(dense.values()) - floor
-    best = max(sparse.values())
-    # Divided before it is weighted: the share is in [0, 1] however small the divisor is.
-    fused = {id_: (score - floor) / spread * dense_weight if spread > 0 else 0.0 for id_, score in dense.items()}
-    for id_, score in sparse.items():
-        fused[id_] = fused.get(id_, 0.0) + (score / best * (1 - dense_weight) if best > 0 else 0.0)
-    return in_order(fused)
+
+    dense: float = 0.6
+    title: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A ranking and what it was made of: `parts` has each chunk's share from the dense leg, the sparse leg and the
+    title, which add up to its score in the ranking.
+    """
+
+    ranking: Ranking
+    parts: Mapping[ChunkId, tuple[float, float, float]] = field(default_factory=dict)
+
+
+def fuse(
+    dense: Mapping[ChunkId, float],
+    sparse: Mapping[ChunkId, float],
+    weights: Weights,
+    *,
+    head: int | None = None,
+    titles: Mapping[ChunkId, float] | None = None,
+) -> Fused:
+    """Sum of the legs' scaled scores, divided by the largest such sum.
+
+    A chunk that a leg did not return counts as its worst there. `head` is how many hits each leg was asked for, and
+    `titles` the share of each title's words that the query has. Compared with reciprocal rank fusion and other
+    scalings in docs/quality/fusion.md.
+    """
+    if not dense or not sparse:
+        weights = Weights(1.0 if dense else 0.0, weights.title)
+    by_meaning = scale(dense, min(dense.values(), default=0.0))
+    by_words = scale(sparse, min(sparse.values()) if head is not None and len(sparse) >= head else 0.0)
+    titles = titles or {}
+    parts = {}
+    for id_ in {**by_meaning, **by_words}:
+        meaning = weights.dense * by_meaning.get(id_, 0.0)
+        words = (1 - weights.dense) * by_words.get(id_, 0.0)
+        parts[id_] = (meaning, words, weights.title * titles.get(id_, 0.0))
+    best = max((sum(part) for part in parts.values()), default=0.0)
+    if best > 0:
+        parts = {id_: (a / best, b / best, c / best) for id_, (a, b, c) in parts.items()}
+    return Fused(in_order({id_: sum(part) for id_, part in parts.items()}), parts)
+
+
+def scale(scores: Mapping[ChunkId, float], floor: float) -> dict[ChunkId, float]:
+    """How far each score is above the floor, in units of the mean such excess.
+
+    So a leg in which a few hits stand out from the crowd says more than one whose hits are all alike, as an embedder
+    does of a language that it was not trained on.
+    """
+    if not scores:
+        return {}
+    excess = {id_: max(0.0, score - floor) for id_, score in scores.items()}
+    mean = sum(excess.values()) / len(excess)
+    # Divided by the largest first: however small the scores are, no quotient overflows.
+    largest = max(excess.values())
+    if mean <= 0 or largest <= 0:
+        return dict.fromkeys(scores, 1.0 if len(scores) == 1 else 0.0)
+    return {id_: (value / largest) * (largest / mean) for id_, value in excess.items()}
 
 
 def normalise(scores: Mapping[ChunkId, float]) -> Ranking:

@@ -12,15 +12,18 @@ from ingestion.corpus.scope import Scope
 from service.retrieval.candidates import Candidates, Finder, Pool
 from service.retrieval.explaining import Explainer
 from service.retrieval.facets import FacetCounts, check_facets, count_facets
+from service.retrieval.fusion import Weights
 from service.retrieval.judging import Judged, assess
 from service.retrieval.listing import SORTED, Listing, by_time, relevant
 from service.retrieval.ordering import Ordered, order, settle
 from service.retrieval.presenting import show
+from service.retrieval.profiles import profile_for
 from service.retrieval.query import Highlighting, SearchMode, SearchQuery, SortOrder
 from service.retrieval.reading import Hit, Reader
 from service.retrieval.relevance import POOL, Thresholds
 from service.retrieval.reranking.second_look import SecondLook
 from service.retrieval.results import LegScores, Passage, SearchResult
+from service.retrieval.titles import Titles
 from service.retrieval.understanding import Understood, understand
 from service.settings import RetrievalSettings
 
@@ -32,6 +35,7 @@ class Searcher:
         self._corpus = corpus
         self._settings = settings
         self._second_look = second_look or SecondLook()
+        self._titles = Titles(corpus.sparse)
 
     def search(self, scope: Scope, query: SearchQuery) -> SearchResult:
         """Passages best first, with the relevance of the whole result; ties in the order of the chunk ids.
@@ -42,7 +46,7 @@ class Searcher:
         Raises: InvalidRequest for a bad filter or facet, BackendUnavailable.
         """
         with self._corpus.pinned() as view:
-            return _Search(view, self._settings, self._second_look, scope, query).run()
+            return _Search(view, self._settings, self._second_look, self._titles, scope, query).run()
 
 
 class Stopwatch:
@@ -91,6 +95,7 @@ class _Search:
     corpus: CorpusView
     settings: RetrievalSettings
     second_look: SecondLook
+    titles: Titles
     scope: Scope
     query: SearchQuery
 
@@ -100,9 +105,10 @@ class _Search:
             check_facets(query.facets, self.corpus.metadata_keys(self.scope))
         understood = understand(self.corpus, query)
         watch.lap("embed")
-        finder = Finder(self.corpus, self.scope, query, self.settings.candidates)
+        weights, fitted = self._weights(understood)
+        finder = Finder(self.corpus, self.scope, query, self.settings.candidates, self.titles)
         wide = query.group_by_document or bool(query.facets)
-        found = finder.find(understood, self.settings.dense_weight, wide=wide)
+        found = finder.find(understood, weights, wide=wide)
         watch.lap("search")
         ordered = order(self.corpus, self.scope, query, found, self.second_look)
         watch.lap("rerank")
@@ -119,7 +125,7 @@ class _Search:
         explainer = None
         if query.explain:
             ordered = replace(ordered, candidates=pool.candidates)
-            explainer = Explainer(understood, ordered, judged, self.settings.dense_weight, listing.held)
+            explainer = Explainer(understood, ordered, judged, weights, fitted, listing.held)
         shown = self._present(understood, entries, judged, _Told(ordered, listing, explainer))
         if query.highlighting is Highlighting.MEANING:
             watch.lap("highlight")
@@ -135,6 +141,13 @@ class _Search:
             timings_ms=watch.timings_ms(),
             index_version=self.corpus.index_version,
         )
+
+    def _weights(self, understood: Understood) -> tuple[Weights, str | None]:
+        """How much each leg counts for a query of this kind, and the collection to which that was fitted, if any."""
+        if self.settings.dense_weight is not None:
+            return Weights(self.settings.dense_weight), None
+        profile = profile_for(self.corpus, self.scope, self.query.selection.collections)
+        return profile.weights[understood.kind], profile.fitted
 
     def _read(self, listing: Listing) -> list[Hit]:
         """The entries up to the end of the page, or those that are to be sorted; and enough to judge the result."""

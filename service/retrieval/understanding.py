@@ -8,33 +8,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.corpus.corpus import CorpusView
-from ingestion.corpus.sparse import SparseVector
+from ingestion.corpus.sparse import SparseEncoder, SparseVector
 from service.retrieval.highlighting import QueryTerms
 from service.retrieval.needles import find_needles
 from service.retrieval.query import SearchMode, SearchQuery
+from service.retrieval.traits import QueryClass, classify, lead
+
+_LEAD = 2.0
+"""What a word in the first sentence of a ticket counts more than one further on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Understood:
     """A query as the legs take it; a vector is None where its leg is not to run.
 
-    `dense` is `(dim,) float32`, L2-normalised. `needles` are looked for as they are written.
+    `dense` is `(dim,) float32`, L2-normalised. `needles` are looked for as they are written. `kind` is the query's
+    form.
     """
 
     terms: QueryTerms
     dense: NDArray[np.float32] | None = None
     sparse: SparseVector | None = None
     needles: tuple[str, ...] = ()
+    kind: QueryClass = QueryClass.QUESTION
 
 
 def understand(corpus: CorpusView, query: SearchQuery) -> Understood:
     """The query in the terms of this generation. Raises: BackendUnavailable if the embedder does not answer."""
     mode = query.mode
     dense = corpus.embedder.embed_query(query.text) if mode in (SearchMode.HYBRID, SearchMode.SEMANTIC) else None
-    sparse = None if mode is SearchMode.SEMANTIC else corpus.sparse.encode_query(query.text)
     needles: tuple[str, ...] = ()
     if mode is SearchMode.EXACT:
         needles = (query.text,)
     elif mode is SearchMode.HYBRID:
         needles = find_needles(query.text)
-    return Understood(QueryTerms(query.text, corpus.sparse), dense, sparse, needles)
+    kind = classify(query.text, needles)
+    sparse = None if mode is SearchMode.SEMANTIC else _words(corpus.sparse, query.text, kind)
+    return Understood(QueryTerms(query.text, corpus.sparse), dense, sparse, needles, kind)
+
+
+def _words(encoder: SparseEncoder, text: str, kind: QueryClass) -> SparseVector:
+    """The terms of a query; of a long one those that it begins with count most."""
+    vector = encoder.encode_query(text)
+    if kind is not QueryClass.TICKET:
+        return vector
+    first = frozenset(encoder.encode_query(lead(text)).indices)
+    weights = (w * (1 + _LEAD * (i in first)) for i, w in zip(vector.indices, vector.values, strict=True))
+    return SparseVector(vector.indices, tuple(weights))

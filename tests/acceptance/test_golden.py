@@ -28,12 +28,7 @@ ANSWERABLE = [case for case in CASES if not case.must_refuse]
 MORE = load_golden(REPO / "tests" / "golden" / "sample_docs_more.jsonl")
 LEAST_RIGHT, LEAST_REFUSED = 36, 40
 UNANSWERABLE = [case for case in CASES if case.must_refuse]
-# No passage holds the word "stale", so it passes for something unknown: docs/quality/answerability.md.
-REFUSED_FOR_NOW = {"replica-too-far-behind"}
-ANSWERED = [
-    pytest.param(case, id=case.id, marks=[pytest.mark.xfail(strict=True)] if case.id in REFUSED_FOR_NOW else [])
-    for case in ANSWERABLE
-]
+ANSWERED = [pytest.param(case, id=case.id) for case in ANSWERABLE]
 
 
 @pytest.fixture(scope="module")

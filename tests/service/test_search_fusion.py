@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingestion.corpus.records import ChunkId
-from service.retrieval.fusion import add_exact, fuse, in_order, keep_on_page
+from service.retrieval.fusion import Weights, add_exact, fuse, in_order, keep_on_page, scale
 
 ids = st.integers(0, 40).map(lambda number: ChunkId(f"{number:02}"))
 cosines = st.dictionaries(ids, st.floats(-1, 1), max_size=20)
@@ -18,27 +18,57 @@ weights = st.dictionaries(ids, st.floats(0, 60), max_size=20)
 def test_every_candidate_comes_once_best_first_ties_by_id(
     dense: dict[ChunkId, float], sparse: dict[ChunkId, float], weight: float
 ) -> None:
-    ranking = fuse(dense, sparse, weight)
+    fused = fuse(dense, sparse, Weights(weight))
+    ranking = fused.ranking
 
     assert sorted(id_ for id_, _ in ranking) == sorted(dense.keys() | sparse.keys())
     assert ranking == sorted(ranking, key=lambda entry: (-entry[1], entry[0]))
-    backwards = fuse(dict(reversed(dense.items())), dict(reversed(sparse.items())), weight)
-    assert backwards == ranking
+    assert all(0 <= score <= 1 + 1e-9 for _, score in ranking)
+    assert all(sum(fused.parts[id_]) == score for id_, score in ranking)
+    backwards = fuse(dict(reversed(dense.items())), dict(reversed(sparse.items())), Weights(weight))
+    assert [id_ for id_, _ in backwards.ranking] == [id_ for id_, _ in ranking]
 
 
 def test_a_chunk_that_both_legs_like_beats_one_that_a_single_leg_likes() -> None:
     dense = {ChunkId("both"): 0.80, ChunkId("dense"): 0.82, ChunkId("far"): 0.5}
     sparse = {ChunkId("both"): 20.0, ChunkId("sparse"): 21.0}
 
-    assert next(id_ for id_, _ in fuse(dense, sparse, 0.6)) == "both"
+    assert fuse(dense, sparse, Weights(0.6)).ranking[0][0] == "both"
 
 
 def test_one_leg_alone_keeps_its_order() -> None:
     dense = {ChunkId("a"): -0.2, ChunkId("b"): 0.1}
 
-    assert [id_ for id_, _ in fuse(dense, {}, 0.6)] == ["b", "a"]
-    assert [id_ for id_, _ in fuse({}, {ChunkId("a"): 1.0, ChunkId("b"): 3.0}, 0.6)] == ["b", "a"]
-    assert fuse({}, {}, 0.6) == []
+    sparse = {ChunkId("a"): 1.0, ChunkId("b"): 3.0}
+
+    for weight in (0.0, 0.6, 1.0):
+        assert [id_ for id_, _ in fuse(dense, {}, Weights(weight)).ranking] == ["b", "a"]
+        assert [id_ for id_, _ in fuse({}, sparse, Weights(weight)).ranking] == ["b", "a"]
+        assert fuse({}, {}, Weights(weight)).ranking == []
+
+
+def test_a_leg_whose_hits_are_all_alike_says_less_than_one_in_which_a_hit_stands_out() -> None:
+    alike = {ChunkId(name): 0.80 - rank / 1000 for rank, name in enumerate("abcdef")}
+    telling = {ChunkId(name): 20.0 if name == "f" else 2.0 - rank / 10 for rank, name in enumerate("bcdef")}
+
+    assert fuse(alike, telling, Weights(0.6)).ranking[0][0] == "f"
+
+
+def test_scores_are_scaled_by_their_mean_excess_over_the_floor() -> None:
+    assert scale({ChunkId("a"): 9.0, ChunkId("b"): 5.0, ChunkId("c"): 1.0}, 1.0) == {"a": 2.0, "b": 1.0, "c": 0.0}
+    assert scale({ChunkId("a"): 3.0}, 3.0) == {"a": 1.0}
+    assert scale({ChunkId("a"): 3.0, ChunkId("b"): 3.0}, 3.0) == {"a": 0.0, "b": 0.0}
+
+
+def test_a_title_that_the_query_names_breaks_a_near_tie() -> None:
+    dense = {ChunkId("a"): 0.80, ChunkId("b"): 0.79, ChunkId("c"): 0.2}
+    sparse = {ChunkId("a"): 10.0, ChunkId("b"): 9.9}
+
+    def best(title: float) -> str:
+        return fuse(dense, sparse, Weights(0.6, title), titles={ChunkId("b"): 1.0}).ranking[0][0]
+
+    assert best(0.0) == "a"
+    assert best(1.0) == "b"
 
 
 @given(

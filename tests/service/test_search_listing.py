@@ -219,14 +219,16 @@ def test_an_explanation_adds_up(searcher: Searcher) -> None:
     assert told is not None
     assert told.needles == ("gate controller", "terminal-1")
     assert sum(told.terms.values()) == pytest.approx(1.0)
-    assert sum(told.weights.values()) == pytest.approx(1.0)
+    assert told.weights["dense"] + told.weights["sparse"] == pytest.approx(1.0)
+    assert told.kind == "identifier"
+    assert told.fitted is None
     assert told.candidates["dense"] == result.total
     for rank, passage in enumerate(result.passages, start=1):
         hit = passage.explanation
         assert hit is not None
         assert hit.rank == rank
         assert hit.fused is not None
-        parts = [leg.contribution for leg in (hit.dense, hit.sparse) if leg is not None]
+        parts = [hit.title, *(leg.contribution for leg in (hit.dense, hit.sparse) if leg is not None)]
         assert hit.fused >= sum(parts) - 1e-9
         assert (hit.fused == pytest.approx(sum(parts))) == (not hit.exact)
         assert set(hit.terms).isdisjoint(hit.missing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.retrieval.explanations import HitExplanation, QueryExplanation
+from service.retrieval.traits import QueryClass
 
 
 class _Told(BaseModel):
@@ -53,6 +54,7 @@ class HitExplanationModel(_Told):
     )
     dense: LegModel | None = Field(description="the semantic leg")
     sparse: LegModel | None = Field(description="the keyword leg")
+    title: float = Field(description="what a title that the query names added to the fused score")
     exact: tuple[str, ...] = Field(description="identifiers and phrases of the query that it holds literally")
     preference: PreferenceModel | None
     superseded: bool = Field(description="whether it gave way to the document that took the place of its own")
@@ -65,8 +67,11 @@ class HitExplanationModel(_Told):
 class QueryExplanationModel(_Told):
     """How the query was read."""
 
-    kind: str = Field(description="class of the query; empty where classes play no part")
-    weights: dict[str, float] = Field(description="what each leg counts in fusion")
+    kind: QueryClass = Field(description="what the query is by its form")
+    weights: dict[str, float] = Field(description="what each leg counts in fusion, and a title that the query names")
+    fitted: str | None = Field(
+        description="collection that the weights were fitted to, empty for all; null: they hold anywhere"
+    )
     needles: tuple[str, ...] = Field(description="identifiers and phrases that were looked for literally")
     terms: dict[str, float] = Field(description="terms with what each weighs in the scores; the weights sum to 1")
     corrections: dict[str, str] = Field(description="misspelt words and what they were taken for")

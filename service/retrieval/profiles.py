@@ -1,0 +1,51 @@
+"""How much each leg counts for each kind of query: what holds anywhere, and what was fitted to a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ingestion.corpus.corpus import CorpusView
+from ingestion.corpus.ranking_store import ALL
+from ingestion.corpus.scope import Scope
+from service.retrieval.fusion import Weights
+from service.retrieval.traits import QueryClass
+
+# Chosen by `python -m benchmarks.fusion`; docs/quality/fusion.md has the figures.
+DEFAULTS: Mapping[QueryClass, Weights] = {
+    QueryClass.IDENTIFIER: Weights(dense=0.4, title=2.0),
+    QueryClass.KEYWORDS: Weights(dense=0.45, title=2.0),
+    QueryClass.QUESTION: Weights(dense=0.55, title=0.0),
+    QueryClass.TICKET: Weights(dense=0.65, title=1.5),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Weights per kind of query. `fitted`: of which collection, None if these are the defaults."""
+
+    weights: Mapping[QueryClass, Weights]
+    fitted: str | None = None
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON; `load` reads it back."""
+        return {kind.value: {"dense": w.dense, "title": w.title} for kind, w in self.weights.items()}
+
+
+def load(stored: Mapping[str, Any], collection: str) -> Profile:
+    """A profile out of JSON; kinds that it lacks have their defaults."""
+    weights = dict(DEFAULTS)
+    for kind in QueryClass:
+        if kind.value in stored:
+            weights[kind] = Weights(float(stored[kind.value]["dense"]), float(stored[kind.value]["title"]))
+    return Profile(weights, collection)
+
+
+def profile_for(corpus: CorpusView, scope: Scope, collections: tuple[str, ...]) -> Profile:
+    """What was fitted to the one collection that is searched, else to all of the tenant's, else the defaults."""
+    stored = corpus.profiles(scope)
+    for name in (*(collections if len(collections) == 1 else ()), ALL):
+        if name in stored:
+            return load(stored[name].profile, name)
+    return Profile(DEFAULTS)
