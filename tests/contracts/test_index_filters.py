@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ingestion.corpus.index.conditions import reading, vendor_filter
 from ingestion.corpus.index.engine import IndexEngine, IndexQuery
+from ingestion.corpus.index.plain import PlainDialect, document_payload
 from ingestion.corpus.sparse import SparseEncoder
 from tests.contracts.conftest import ENGINES, edge_index_in, server_index_on
 from tests.contracts.points import ACME, point, selecting, unit
@@ -55,17 +58,36 @@ def _fill(engine: IndexEngine) -> None:
                 number,
                 "gateway",
                 metadata=metadata,
-                source=("upload", "git")[number % 2],
-                labels=((), ("ops",), ("ops", "hr"), ())[number],
+                **_facts(number),
             )
             for number, metadata in enumerate(_METADATA)
         ],
     )
 
 
+def _facts(number: int) -> dict[str, Any]:
+    return {"source": ("upload", "git")[number % 2], "labels": ((), ("ops",), ("ops", "hr"), ())[number]}
+
+
 def _selected(engine: IndexEngine, query: IndexQuery) -> set[int]:
     found = {hit.id for hit in engine.search(ACME, replace(query, dense=unit(0))).dense}
     return {number for number in range(4) if point(ACME, number).id in found}
+
+
+def _passing(query: IndexQuery) -> set[int]:
+    """The same of the catalogue's documents, without an index."""
+    passes = vendor_filter(reading(PlainDialect(), ACME, query))
+    documents = [point(ACME, number, metadata=_METADATA[number], **_facts(number)) for number in range(4)]
+    rows = [
+        SimpleNamespace(
+            tenant=ACME.tenant,
+            id=one.document_id,
+            **{name: getattr(one, name) for name in ("collection", "source", "title", "updated_at", "metadata")},
+            labels=list(one.labels),
+        )
+        for one in documents
+    ]
+    return {number for number, row in enumerate(rows) if passes(document_payload(row))}
 
 
 @pytest.mark.parametrize(
@@ -124,6 +146,8 @@ def test_an_operator_selects(filled: IndexEngine, condition: dict[str, Any], exp
     assert _selected(filled, selecting(condition)) == expected
     assert _selected(filled, selecting(should=[condition])) == expected
     assert _selected(filled, selecting(must_not=[condition])) == everything - expected
+    assert _passing(selecting(condition)) == _passing(selecting(should=[condition])) == expected
+    assert _passing(selecting(must_not=[condition])) == everything - expected
     assert filled.count(ACME, selecting(condition)) == len(expected)
 
 
@@ -137,6 +161,9 @@ def test_groups_combine(filled: IndexEngine) -> None:
     assert _selected(filled, selecting({"should": [payments, {"must": [ops], "must_not": [three]}]})) == {0, 2}
     assert _selected(filled, selecting({"must_not": [payments, ops]})) == {3}
     assert _selected(filled, selecting()) == {0, 1, 2, 3}
+    assert _passing(selecting(three, should=[payments, ops])) == {0, 1}
+    assert _passing(selecting({"should": [payments, {"must": [ops], "must_not": [three]}]})) == {0, 2}
+    assert _passing(selecting({"must_not": [payments, ops]})) == {3}
 
 
 def test_a_filter_holds_on_both_legs(filled: IndexEngine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Row
@@ -17,7 +18,7 @@ Payload = Mapping[str, Any]
 Test = Callable[[Payload], bool]
 
 
-def document_payload(row: Row[Any]) -> Payload:
+def document_payload(row: Row[Any] | SimpleNamespace) -> Payload:
     """What of a document's row a filter may ask for, as its points carry it."""
     return {
         "tenant": row.tenant,
