@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from pathlib import Path
 from typing import get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -55,6 +56,9 @@ class RetrievalSettings(_Group):
     strong_confidence: float = Field(0.6, ge=0, le=1, description="relevance from here on is labelled strong")
     weak_confidence: float = Field(0.18, ge=0, le=1, description="relevance below is labelled none")
     answer_passages: int = Field(6, ge=1, le=30, description="passages an answer is written from")
+    synonyms: Path | None = Field(
+        None, description="file of synonyms and abbreviations, applied to queries; docs/retrieval.md has the format"
+    )
 
 
 class RerankerProvider(StrEnum):

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, in
 
 from ingestion.corpus import tables
 from ingestion.corpus.database import insert_if_absent, unindexed, write_transaction
+from ingestion.corpus.lexicon import WordRecorder
 from ingestion.corpus.literal import LiteralText, literal_title
 from ingestion.corpus.literal_store import add_texts
 from ingestion.corpus.records import (
@@ -32,6 +33,7 @@ from ingestion.corpus.records import (
     chunk_id,
 )
 from ingestion.corpus.scope import Scope, TenantId, pack_readers
+from ingestion.corpus.stemming import language_of
 from ingestion.corpus.versions import CONTENT_DIGITS, GenerationState, content_of
 from ingestion.errors import Overtaken
 
@@ -58,6 +60,7 @@ class Catalog:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._words = WordRecorder()
 
     def live_versions(self, scope: Scope, keys: Collection[DocumentKey]) -> dict[DocumentKey, VersionId]:
         """The live version of each of these documents of the tenant that has one."""
@@ -126,6 +129,7 @@ class Catalog:
                 raise Overtaken(f"an earlier copy of {draft.uri} is being removed")
             if state is not VersionState.LIVE:
                 _set_state(connection, draft.key, draft.version, VersionState.STAGED)
+            self._words.record(connection, scope.tenant, (draft.title, document.text), language_of(draft.metadata))
 
     def add_chunks(
         self, scope: Scope, draft: DocumentDraft, chunks: Sequence[tuple[Chunk, str, LiteralText]], generation: str

@@ -122,6 +122,10 @@ class SparseEncoder:
         """The term of each case-folded word, be it a stop word or not."""
         return [plain(stem) for stem in self._stemmers.stem(spelled, language)]
 
+    def stop_words(self, languages: Iterable[str]) -> frozenset[str]:
+        """The function words of all these languages."""
+        return frozenset().union(*map(self._stemmers.stop_words, languages))
+
     def guess(self, text: str, languages: Sequence[str]) -> str | None:
         """Of the languages, the one whose function words the text uses most; None if that is hardly any."""
         return self._stemmers.guess(words(text), languages)

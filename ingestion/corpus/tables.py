@@ -173,13 +173,25 @@ metadata_keys = Table(
     Column("key", String(128), primary_key=True),
 )
 
-# The words of a tenant's documents and in how many each stands, for spelling; a word that has gone may stay.
+# How often a tenant's words have changed, and at which change they were last counted anew.
+vocabularies = Table(
+    "vocabularies",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("changes", Integer, nullable=False),
+    Column("counted_at_change", Integer, nullable=False),
+)
+
+# The words of a tenant's documents and in about how many each stands, for spelling; a word that has gone may stay.
 words = Table(
     "words",
     metadata,
     Column("tenant", String(64), primary_key=True),
     Column("word", String(64), primary_key=True),
     Column("documents", Integer, nullable=False),
+    # The change that brought it: who has read up to a change reads on from there.
+    Column("added", Integer, nullable=False),
+    Index("ix_words_added", "tenant", "added"),
 )
 
 # The languages that a tenant's documents have ever been in: a query is stemmed in each.

@@ -54,10 +54,10 @@ def simple_words(text: str) -> list[list[str]]:
     return [run for run in runs if run]
 
 
-def spelled_words(text: str) -> set[str]:
-    """The distinct case-folded words of letters only, 3 to 40 of them; of scripts written without spaces none."""
-    found = {word.casefold() for word in _SPELLED.findall(normal(text))}
-    return {word for word in found if word.isascii() or not _UNSPACED.search(word)}
+def spelled_words(text: str) -> list[str]:
+    """The words of letters only, 3 to 40 of them, as they are written; of scripts written without spaces none."""
+    found = _SPELLED.findall(normal(text))
+    return found if text.isascii() else [word for word in found if not _UNSPACED.search(word)]
 
 
 def normal(text: str) -> str:

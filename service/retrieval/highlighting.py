@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ingestion.corpus.records import Chunk, Span
 from ingestion.corpus.sparse import SparseEncoder
+from ingestion.corpus.stemming import ENGLISH
+from ingestion.corpus.words import plain
 
 # Letters and digits, without the underscore: the parts of `node_cpu_seconds` are words of their own.
 _WORD = re.compile(r"[^\W_]+")
@@ -20,13 +22,40 @@ Mark = tuple[tuple[int, int], frozenset[str]]
 class QueryTerms:
     """The stems of a query, and where a text has words of the same stem. One per query; not for several threads."""
 
-    def __init__(self, text: str, encoder: SparseEncoder) -> None:
+    def __init__(
+        self,
+        text: str,
+        encoder: SparseEncoder,
+        languages: Sequence[str] = (ENGLISH,),
+        readings: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """A word of a text is read in each of the languages. `readings`: what else stands for a word of the query, or
+        for several: another spelling, a synonym.
+        """
         self._encoder = encoder
+        self._languages = tuple(languages)
+        self._own = encoder.guess(text, self._languages) or self._languages[0]
         self._stems: dict[str, frozenset[str]] = {}
         self._words: dict[str, set[str]] = {}
+        self._meant: dict[str, frozenset[str]] = {}
         words = dict.fromkeys(_WORD.findall(text))
-        self.terms: frozenset[str] = frozenset(term for word in words for term in self._stem(word))
-        self._keys = frozenset(term[:_KEY] for term in self.terms)
+        for word in words:
+            self._mean(word, (word,))
+        self.terms: frozenset[str] = frozenset().union(*self._meant.values())
+        for written, others in (readings or {}).items():
+            self._mean(written, others)
+        self._keys = frozenset(term[:_KEY] for term in self._meant)
+
+    def _mean(self, written: str, texts: Iterable[str]) -> None:
+        """Whatever one of the texts is stemmed to in any of the languages stands for the terms of `written`."""
+        own = self._encoder.terms(written, self._own)
+        if not own:
+            return
+        for text in texts:
+            for language in self._languages:
+                for term in self._encoder.terms(text, language):
+                    meant = {term} if term in own else {own[0]}
+                    self._meant[term] = self._meant.get(term, frozenset()) | meant
 
     def matched(self, *texts: str) -> frozenset[str]:
         """The query terms that the texts contain."""
@@ -52,7 +81,7 @@ class QueryTerms:
     def _likely(self, text: str) -> set[str]:
         """The distinct words worth stemming: stemming every word of every passage costs more than the search.
 
-        English stems keep their first letters. A word of mixed case may be made of several.
+        Stems keep their first letters, but for accents. A word of mixed case may be made of several.
         """
         likely = self._words.get(text)
         if likely is None:
@@ -60,15 +89,18 @@ class QueryTerms:
             likely = self._words[text] = {
                 word
                 for word in set(_WORD.findall(text))
-                if word[:_KEY].lower() in keys
+                if plain(word[:_KEY].lower()) in keys
                 or not (word.islower() or word.istitle() or word.isupper() or word.isdigit())
             }
         return likely
 
     def _stem(self, word: str) -> frozenset[str]:
+        """The terms of the query that a word of a text stands for."""
         stems = self._stems.get(word)
         if stems is None:
-            stems = self._stems[word] = frozenset(self._encoder.terms(word))
+            terms = (term for language in self._languages for term in self._encoder.terms(word, language))
+            stems = frozenset().union(*(self._meant[term] for term in terms if term in self._meant))
+            self._stems[word] = stems
         return stems
 
 

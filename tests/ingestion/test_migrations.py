@@ -76,7 +76,7 @@ def _upgrade_with_documents(settings: Settings) -> None:
             for statement in _NO_TEXTS[connection.dialect.name]:
                 connection.execute(text(statement))
             connection.execute(text("UPDATE alembic_version_corpus SET version_num = '0003'"))
-            for table in ("words", "languages", "rankings"):
+            for table in ("words", "languages", "vocabularies", "rankings"):
                 connection.execute(text(f"DROP TABLE {table}"))
     with literal_world(settings) as world:
         with world.engine.connect() as connection:
