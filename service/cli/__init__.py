@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from ingestion.cli import ingest
-from service.cli import asking, evaluating, generations, jobs, keys, serving, sources
+from service.cli import asking, evaluating, generations, jobs, keys, searching, serving, sources
 from service.cli.doctor import doctor
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.command()(ingest)
 app.add_typer(serving.app)
+app.add_typer(searching.app)
 app.add_typer(asking.app)
 app.add_typer(sources.app)
 app.add_typer(generations.app)

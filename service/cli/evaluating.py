@@ -14,9 +14,8 @@ from rich.table import Table
 
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import ConfigurationError, InvalidRequest
-from service.cli.asking import InCollections
 from service.cli.console import EXIT_FAILED, err, out, reported, settings
-from service.cli.options import Tenant
+from service.cli.options import InCollections, Tenant
 from service.quality.comparing import Gate, SetChange, Verdict, compare, judge
 from service.quality.evaluating import Plan
 from service.quality.reporting import TITLES, diff_report, report

@@ -17,6 +17,7 @@ Url = Annotated[
 ]
 ApiKey = Annotated[str | None, typer.Option(envvar="PLUMBLINE_API_KEY", help="Key for that service.")]
 Tenant = Annotated[str, typer.Option(help="Tenant that it is about (without --url).")]
+InCollections = Annotated[list[str] | None, typer.Option("--collection", help="Look in it only; may be repeated.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print what the HTTP API returns.")]
 
 

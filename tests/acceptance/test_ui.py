@@ -354,3 +354,20 @@ def test_an_event_is_handed_on_as_soon_as_it_is_whole(tab: Tab) -> None:
     }"""
 
     assert page.evaluate(read, module) == ["one", "two"]
+
+
+def test_a_result_says_why_and_can_be_narrowed(tab: Tab) -> None:
+    page = tab.open()
+    tab.ask("gateway 502 rolling restart", view="search")
+    assert page.locator(".why").count() == 0
+
+    page.click("text=Why these?")
+    page.wait_for_selector(".why")
+    assert "rank 1" in page.inner_text(".why >> nth=0")
+
+    facets = page.locator(".facet")
+    if facets.count():
+        name = facets.first.evaluate("node => node.firstChild.textContent")
+        facets.first.click()
+        page.wait_for_selector(f".facet[aria-pressed=true]:has-text('{name}')")
+        assert page.locator(".hit").count() > 0

@@ -51,8 +51,11 @@ async function getJson(path, options) {
 
 const inCollection = (collection) => (collection ? { collections: [collection] } : {});
 
-export function search(query, { collection, signal, limit = 20, grouped = false } = {}) {
-  const json = { query, limit, ...inCollection(collection), ...(grouped ? { group_by: "document" } : {}) };
+/** `facets` are fields to count documents by, `only` is the values that documents must have, by field. */
+export function search(query, { collection, signal, limit = 20, grouped = false, facets = [], only = {}, explain = false } = {}) {
+  const must = Object.entries(only).map(([key, equals]) => ({ key, equals }));
+  const json = { query, limit, explain, facets, ...inCollection(collection), ...(grouped ? { group_by: "document" } : {}) };
+  if (must.length) json.filter = { must };
   return getJson("/v1/search", { method: "POST", json, signal });
 }
 
