@@ -86,7 +86,7 @@ async def open_reading(settings: ServiceSettings) -> AsyncIterator[Reading]:
             content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
             embedder=corpus.embedder,
         )
-        yield Reading(corpus, searcher, ContextBuilder(searcher, TokenCounter()), answerer)
+        yield Reading(corpus, searcher, ContextBuilder(searcher, corpus, TokenCounter()), answerer)
 
 
 @asynccontextmanager

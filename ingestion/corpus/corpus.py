@@ -30,6 +30,7 @@ from ingestion.corpus.ranking_store import RankingStore
 from ingestion.corpus.records import ChunkId, Document, DocumentId, IndexedChunk
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseEncoder
+from ingestion.corpus.surroundings import Surroundings
 from ingestion.corpus.sweeping import Sweeper
 from ingestion.corpus.versions import Generation
 from ingestion.corpus.view import EVERYTHING, CorpusView, Selection, Stores
@@ -77,7 +78,14 @@ class Corpus:
         facts = FactsReader(parts.database)
         self.rankings = RankingStore(parts.database)
         self._stores = Stores(
-            Catalog(parts.database), self._catalog, facts, self.rankings, parts.sparse, sweeper, self.literal
+            catalog=Catalog(parts.database),
+            reader=self._catalog,
+            facts=facts,
+            rankings=self.rankings,
+            sparse=parts.sparse,
+            sweeper=sweeper,
+            literal=self.literal,
+            surroundings=Surroundings(parts.database, self._catalog),
         )
         self._chooser = Chooser(parts.store, parts.pool, parts.sparse, parts.settings)
         self._refreshing = threading.Lock()

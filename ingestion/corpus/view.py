@@ -13,9 +13,10 @@ from ingestion.corpus.filters import Filter, check
 from ingestion.corpus.index.engine import IndexEngine, IndexQuery, Legs
 from ingestion.corpus.literal_store import LiteralQuery, LiteralStore
 from ingestion.corpus.ranking_store import RankingStore, StoredProfile
-from ingestion.corpus.records import ChunkId, IndexedChunk
+from ingestion.corpus.records import ChunkId, DocumentKey, IndexedChunk
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseEncoder
+from ingestion.corpus.surroundings import PlacedChunk, Surroundings
 from ingestion.corpus.sweeping import Sweeper
 from ingestion.corpus.versions import Generation
 from ingestion.corpus.writer import CorpusWriter
@@ -44,6 +45,7 @@ class Stores:
     sparse: SparseEncoder
     sweeper: Sweeper
     literal: LiteralStore
+    surroundings: Surroundings
 
 
 class CorpusView:
@@ -70,6 +72,7 @@ class CorpusView:
         self._facts = stores.facts
         self._literal = stores.literal
         self._rankings = stores.rankings
+        self._surroundings = stores.surroundings
 
     @property
     def index_version(self) -> str:
@@ -128,6 +131,14 @@ class CorpusView:
     def profiles(self, scope: Scope) -> Mapping[str, StoredProfile]:
         """How hits are to be weighed, by collection, as it was fitted to this generation."""
         return self._rankings.profiles(scope, self.generation.name)
+
+    def read_around(self, scope: Scope, ids: Collection[ChunkId], reach: int = 1) -> dict[ChunkId, PlacedChunk]:
+        """The live ones of these chunks and of up to `reach` before and after each in its document."""
+        return self._surroundings.read_around(scope, ids, reach)
+
+    def read_openings(self, scope: Scope, chunks: Collection[IndexedChunk]) -> dict[DocumentKey, str]:
+        """How the documents of these chunks open: their first 600 characters."""
+        return self._surroundings.read_openings(scope, chunks)
 
     def ping(self) -> None:
         """Raises: BackendUnavailable if the index cannot answer now."""

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from ingestion.corpus.corpus import EVERYTHING, Selection
-from ingestion.corpus.records import ChunkId, Document, IndexedChunk, Span
+from ingestion.corpus.corpus import EVERYTHING, Corpus, Selection
+from ingestion.corpus.records import ChunkId, DocumentKey
 from ingestion.corpus.scope import Scope
 from ingestion.errors import InvalidRequest
 from service.retrieval.distilling import distill
+from service.retrieval.packing.choosing import Choice, merge, select
+from service.retrieval.packing.filling import Filler, Room
+from service.retrieval.packing.records import ContextPack, ContextPassage, Dropped, DropReason
+from service.retrieval.packing.replaced import Replaced, find_replaced
+from service.retrieval.packing.stretches import Neighbours, Stretch
 from service.retrieval.query import SearchQuery
 from service.retrieval.relevance import NOTHING
-from service.retrieval.results import Passage, Relevance, RelevanceLabel, SearchResult
+from service.retrieval.results import Passage, RelevanceLabel, SearchResult
 from service.retrieval.search import Searcher
-from service.retrieval.superseding import is_superseded
 from service.retrieval.tokens import DEFAULT_ENCODING, TokenCounter
 
 MAX_TEXT_BYTES = 100_000
 MIN_BUDGET, MAX_BUDGET = 16, 200_000
 MAX_PASSAGES = 50
-LEAST_SHARE = 0.1
-"""A passage whose score is less than this share of the best one's only fills the budget."""
 _PER_QUERY = 30
-_SEPARATOR = "\n\n"
-_SHINGLE = 5
-_SAME = 0.9
-
-
-class DropReason(StrEnum):
-    """Why a passage that was found is not in the pack. Stable."""
-
-    NOT_RELEVANT = "not_relevant"
-    DUPLICATE = "duplicate"
-    SUPERSEDED = "superseded"
-    BUDGET = "budget"
-    MAX_PASSAGES = "max_passages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,178 +50,88 @@ class ContextQuery:
             raise InvalidRequest(f"max_passages must be from 1 to {MAX_PASSAGES}", pointer="/max_passages")
 
 
-@dataclass(frozen=True, slots=True)
-class ContextPassage:
-    """Passage `n` of a pack. `span` points into the document's text; `tokens` counts its block with the header."""
-
-    n: int
-    tokens: int
-    score: float
-    document: Document
-    chunk_id: ChunkId
-    heading_path: tuple[str, ...]
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    chunk_id: ChunkId
-    reason: DropReason
-
-
-@dataclass(frozen=True, slots=True)
-class ContextPack:
-    """`tokens` counts `context` exactly, and never exceeds the budget; nothing relevant gives an empty context."""
-
-    context: str
-    passages: tuple[ContextPassage, ...]
-    tokens: int
-    dropped: tuple[Dropped, ...]
-    relevance: Relevance
-    queries_used: tuple[str, ...]
-
-
 class ContextBuilder:
     """Builds packs from searches; equal inputs over one index give equal bytes. Safe from several threads."""
 
-    def __init__(self, searcher: Searcher, counter: TokenCounter) -> None:
+    def __init__(self, searcher: Searcher, corpus: Corpus, counter: TokenCounter) -> None:
         self._searcher = searcher
+        self._corpus = corpus
         self._counter = counter
 
     def build(self, scope: Scope, query: ContextQuery) -> ContextPack:
         """The most relevant passages that fit. Raises: InvalidRequest for an unknown encoding or a bad filter."""
         self._counter.count("", query.encoding)
         queries = distill(query.text)
-        results = [
-            self._searcher.search(
-                scope, SearchQuery(text, limit=_PER_QUERY, selection=query.selection, highlight=False)
-            )
-            for text in queries
-        ]
+        results = [self._search(scope, text, query.selection) for text in queries]
         relevance = max((result.relevance for result in results), key=lambda r: r.confidence, default=NOTHING)
         if relevance.label is RelevanceLabel.NONE:
             return ContextPack("", (), 0, (), relevance, queries)
-        kept, dropped = select(merge(results))
-        chosen, unfit = self._pack(kept, query)
-        context = _SEPARATOR.join(block for _, block in chosen)
+        passages = merge(results)
+        replaced = self._find_replaced(scope, passages)
+        choice = select(passages, replaced)
+        filler = self._fill(scope, query, choice, replaced)
+        context = filler.text()
         return ContextPack(
             context,
-            tuple(passage for passage, _ in chosen),
+            _numbered(filler, passages),
             self._counter.count(context, query.encoding),
-            (*dropped, *unfit),
+            _left_out(passages, choice, filler, query.max_passages),
             relevance,
             queries,
         )
 
-    def _pack(
-        self, passages: Sequence[Passage], query: ContextQuery
-    ) -> tuple[list[tuple[ContextPassage, str]], list[Dropped]]:
-        """Numbered blocks that fit together, best first, and what did not fit. A shorter one may follow a longer."""
-        chosen: list[tuple[ContextPassage, str]] = []
-        dropped: list[Dropped] = []
-        used = 0
-        for passage in passages:
-            if len(chosen) == query.max_passages:
-                dropped.append(Dropped(passage.indexed.id, DropReason.MAX_PASSAGES))
-                continue
-            block = render(len(chosen) + 1, passage.indexed, passage.indexed.chunk.text)
-            tokens = self._counter.count(block + _SEPARATOR, query.encoding)
-            if used + tokens > query.budget_tokens:
-                dropped.append(Dropped(passage.indexed.id, DropReason.BUDGET))
-                continue
-            used += tokens
-            chosen.append((_numbered(len(chosen) + 1, tokens, passage), block))
-        # Tokens may join across blocks in ways that no sum foresees: the whole is counted, and it decides.
-        while chosen and not self._fits(_SEPARATOR.join(block for _, block in chosen), query):
-            last, _ = chosen.pop()
-            dropped.append(Dropped(last.chunk_id, DropReason.BUDGET))
-        if not chosen and passages and (part := self._first_lines(passages[0], query)) is not None:
-            dropped = [drop for drop in dropped if drop.chunk_id != part[0].chunk_id]
-            chosen = [part]
-        return chosen, dropped
+    def _search(self, scope: Scope, text: str, selection: Selection) -> SearchResult:
+        return self._searcher.search(
+            scope, SearchQuery(text, limit=_PER_QUERY, selection=selection, highlight=False, fold=False)
+        )
 
-    def _fits(self, text: str, query: ContextQuery) -> bool:
-        return self._counter.count(text, query.encoding) <= query.budget_tokens
+    def _find_replaced(self, scope: Scope, passages: Sequence[Passage]) -> dict[DocumentKey, Replaced]:
+        chunks = [passage.indexed for passage in passages]
+        with self._corpus.pinned() as view:
+            openings = view.read_openings(scope, chunks)
+        return find_replaced([chunk.document for chunk in chunks], openings)
 
-    def _first_lines(self, passage: Passage, query: ContextQuery) -> tuple[ContextPassage, str] | None:
-        """As many whole lines of the best passage as fit alone, with the span of just those; None if not one does."""
-        text = passage.indexed.chunk.text
-        ends = [match.start() for match in re.finditer(r"\n|\Z", text) if text[: match.start()].strip()]
-        low, high = 0, len(ends)
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._fits(render(1, passage.indexed, text[: ends[middle - 1]]), query):
-                low = middle
-            else:
-                high = middle - 1
-        if low == 0:
-            return None
-        block = render(1, passage.indexed, text[: ends[low - 1]])
-        numbered = _numbered(1, self._counter.count(block, query.encoding), passage)
-        return replace(numbered, span=Span(numbered.span.start, numbered.span.start + ends[low - 1])), block
+    def _fill(
+        self, scope: Scope, query: ContextQuery, choice: Choice, replaced: Mapping[DocumentKey, Replaced]
+    ) -> Filler:
+        with self._corpus.pinned() as view:
+            placed = view.read_around(scope, [passage.indexed.id for passage in choice.kept])
+        count = partial(self._counter.count, encoding=query.encoding)
+        # What is unlikely by itself may well complete a passage; what is told elsewhere, or outdated, may not.
+        barred = frozenset(drop.chunk_id for drop in choice.dropped if drop.reason is not DropReason.NOT_RELEVANT)
+        notes = {key: entry.note for key, entry in replaced.items()}
+        filler = Filler(Room(query.budget_tokens, query.max_passages, count), Neighbours(placed), barred, notes)
+        filler.fill(choice.kept)
+        return filler
 
 
-def merge(results: Iterable[SearchResult]) -> list[Passage]:
-    """The passages of several searches, each once with its best score, best first; ties by rank, then id.
-
-    A search that found nothing relevant adds nothing.
-    """
-    best: dict[ChunkId, tuple[float, int, ChunkId, Passage]] = {}
-    for result in results:
-        if result.relevance.label is RelevanceLabel.NONE:
-            continue
-        for rank, passage in enumerate(result.passages):
-            id_ = passage.indexed.id
-            entry = (-passage.score, rank, id_, passage)
-            if id_ not in best or entry[:3] < best[id_][:3]:
-                best[id_] = entry
-    return [entry[3] for entry in sorted(best.values(), key=lambda entry: entry[:3])]
+def _numbered(filler: Filler, passages: Sequence[Passage]) -> tuple[ContextPassage, ...]:
+    scores = {passage.indexed.id: passage.score for passage in passages}
+    return tuple(_passage(n, stretch, filler, scores) for n, stretch in enumerate(filler.stretches, start=1))
 
 
-def select(passages: Iterable[Passage]) -> tuple[list[Passage], list[Dropped]]:
-    """Passages worth a place, and those that are not: too unlikely, superseded, or told already."""
-    passages = list(passages)
-    least = LEAST_SHARE * max((passage.score for passage in passages), default=0.0)
-    kept: list[Passage] = []
-    dropped: list[Dropped] = []
-    shingles: list[frozenset[tuple[str, ...]]] = []
-    for passage in passages:
-        words = _shingles(passage.indexed.chunk.text)
-        if passage.score < least:
-            reason = DropReason.NOT_RELEVANT
-        elif is_superseded(passage.indexed.document.metadata):
-            reason = DropReason.SUPERSEDED
-        elif any(_overlap(words, other) >= _SAME for other in shingles):
-            reason = DropReason.DUPLICATE
-        else:
-            kept.append(passage)
-            shingles.append(words)
-            continue
-        dropped.append(Dropped(passage.indexed.id, reason))
-    return kept, dropped
+def _passage(n: int, stretch: Stretch, filler: Filler, scores: Mapping[ChunkId, float]) -> ContextPassage:
+    ids = tuple(placed.indexed.id for placed in stretch.chunks)
+    best = max(ids, key=lambda id_: scores.get(id_, 0.0))
+    return ContextPassage(
+        n=n,
+        tokens=filler.size(stretch),
+        score=scores.get(best, 0.0),
+        document=stretch.first.document,
+        chunk_id=best,
+        heading_path=stretch.first.chunk.heading_path,
+        span=stretch.span,
+        chunk_ids=ids,
+        truncated=stretch.cut is not None,
+        note=filler.notes.get(stretch.first.document.key),
+    )
 
 
-def render(n: int, indexed: IndexedChunk, text: str) -> str:
-    """One block: number, title and heading path; the uri; the text as it stands in the document."""
-    path = " > ".join(" ".join(part.split()) for part in (indexed.document.title, *indexed.chunk.heading_path))
-    return f"[{n}] {path}\nSource: {' '.join(indexed.document.uri.split())}\n{text}"
-
-
-def _numbered(n: int, tokens: int, passage: Passage) -> ContextPassage:
-    chunk = passage.indexed.chunk
-    document = passage.indexed.document
-    return ContextPassage(n, tokens, passage.score, document, passage.indexed.id, chunk.heading_path, chunk.span)
-
-
-def _shingles(text: str) -> frozenset[tuple[str, ...]]:
-    """Runs of _SHINGLE words; the whole text if it is shorter."""
-    words = re.findall(r"\w+", text.casefold()) or [text]
-    return frozenset(tuple(words[at : at + _SHINGLE]) for at in range(max(1, len(words) - _SHINGLE + 1)))
-
-
-def _overlap(first: frozenset[tuple[str, ...]], second: frozenset[tuple[str, ...]]) -> float:
-    """Jaccard similarity; 0 where the sizes alone rule out _SAME."""
-    if min(len(first), len(second)) < _SAME * max(len(first), len(second)):
-        return 0.0
-    common = len(first & second)
-    return common / (len(first) + len(second) - common)
+def _left_out(passages: Sequence[Passage], choice: Choice, filler: Filler, max_passages: int) -> tuple[Dropped, ...]:
+    """Everything that was found and is not in the pack, best first."""
+    held = {placed.indexed.id for stretch in filler.stretches for placed in stretch.chunks}
+    known = {drop.chunk_id: drop for drop in choice.dropped}
+    full = len(filler.stretches) == max_passages
+    unfit = DropReason.MAX_PASSAGES if full else DropReason.BUDGET
+    ids = (passage.indexed.id for passage in passages)
+    return tuple(known.get(id_) or Dropped(id_, unfit) for id_ in ids if id_ not in held)
