@@ -93,14 +93,11 @@ class Runner:
     def _one(self, case: GoldenCase, mode: SearchMode) -> Found:
         page, whole = self._depths.page, self._depths.whole
         served = self._search(case, mode, whole if mode in _LEGS else page)
-        passages = list(served.passages)
+        listed = _listed(served.passages)
         if mode not in _LEGS and whole > page:
-            on_page = {passage.indexed.document.key for passage in passages}
-            deeper = self._search(case, mode, whole).passages
-            passages += [passage for passage in deeper if passage.indexed.document.key not in on_page]
-        passages = passages[:whole]
-        shown = [passage.indexed for passage in passages[:page]]
-        documents = [passage.indexed.document for passage in passages]
+            listed = {**listed, **{key: chunk for key, chunk in self._deeper(case, mode).items() if key not in listed}}
+        chunks = list(listed.values())[:whole]
+        shown, documents = chunks[:page], [chunk.document for chunk in chunks]
         return Found(
             ranked=self._names(case, documents),
             documents=tuple((document.uri, document.title) for document in documents[:page]),
@@ -112,6 +109,9 @@ class Runner:
             embed_ms=served.timings_ms.get("embed", 0.0),
             total_ms=served.timings_ms.get("total", 0.0),
         )
+
+    def _deeper(self, case: GoldenCase, mode: SearchMode) -> dict[DocumentKey, IndexedChunk]:
+        return _listed(self._search(case, mode, self._depths.whole).passages)
 
     def _search(self, case: GoldenCase, mode: SearchMode, limit: int) -> SearchResult:
         # A ticket may be longer than a query may be; what fits is looked for.
@@ -158,6 +158,15 @@ class Runner:
             content = self._target.corpus.get_content(self._target.scope, document.id, document.collection)
             self._texts[document.key] = content.text
         return self._texts[document.key]
+
+
+def _listed(passages: Sequence[Passage]) -> dict[DocumentKey, IndexedChunk]:
+    """The documents of a result in their order, each with its passage: one that was folded stands behind its twin."""
+    listed: dict[DocumentKey, IndexedChunk] = {}
+    for passage in passages:
+        for chunk in (passage.indexed, *passage.duplicates):
+            listed.setdefault(chunk.document.key, chunk)
+    return listed
 
 
 def _first_score(passages: Sequence[Passage]) -> float:
