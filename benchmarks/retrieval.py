@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.corpora import REPO, SCOPE, eval_data
-from benchmarks.typos import mistype
+from benchmarks.mistakes import mistype
+from ingestion.corpus.catalog_reader import DocumentQuery
 from service.cli.console import settings
 from service.quality.evaluating import GoldenSet, Plan, evaluate_set
 from service.quality.folders import find_folder
@@ -161,7 +162,8 @@ def like_recall(target: Target, needles: int, seed: int) -> Literal | None:
     """Exact search beside `LIKE '%…%'` over the same rows in SQLite."""
     from benchmarks import literal
 
-    films = list(literal._lines("corpus"))
+    stored = set(_ids(target))
+    films = [film for film in literal._lines("corpus") if film["id"] in stored]
     with closing(literal._table(films)) as table:
         tallies = literal.compare(target.corpus, table, films, literal.needles(films, needles, seed))
     return Literal(
@@ -170,6 +172,16 @@ def like_recall(target: Target, needles: int, seed: int) -> Literal | None:
         missed=sum(len(tally.missed) for tally in tallies.values()),
         wrong=sum(len(tally.wrong) for tally in tallies.values()),
     )
+
+
+def _ids(target: Target) -> Iterator[str]:
+    """The documents that are stored."""
+    cursor = None
+    while True:
+        listed = target.corpus.list_documents(target.scope, DocumentQuery(), cursor=cursor, limit=1_000)
+        yield from (document.id for document in listed.items)
+        if (cursor := listed.next_cursor) is None:
+            return
 
 
 def head() -> list[str]:

@@ -7,8 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.mistakes import mistype, with_typo
 from benchmarks.retrieval import Kept, Literal, Measured, promises
-from benchmarks.typos import mistype, with_typo
 from service.quality.golden import GoldenCase
 from service.quality.runs import KEYWORD, OURS, RRF, SEMANTIC, Difference, SetRun
 from tests.service.quality_parts import run_of
