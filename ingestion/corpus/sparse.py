@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from ingestion.corpus.stemming import COMPOUNDING, ENGLISH, PARTICLES, Stemmers, stemmed_as
@@ -44,6 +45,10 @@ _SCHEME = 2
 """Raise when terms or weights change: stored vectors and queries no longer fit each other."""
 
 
+_REMEMBERED = 20_000
+"""Words whose terms are remembered, some 100 bytes each."""
+
+
 @dataclass(frozen=True, slots=True)
 class SparseVector:
     """Parallel arrays; `indices` are distinct unsigned 32-bit term ids in ascending order."""
@@ -57,6 +62,7 @@ class SparseEncoder:
 
     def __init__(self) -> None:
         self._stemmers = Stemmers()
+        self._remembered = lru_cache(_REMEMBERED)(lambda word, language: tuple(self.terms(word, language)))
 
     @property
     def version(self) -> str:
@@ -113,6 +119,10 @@ class SparseEncoder:
             for term, weight in (*terms.items(), *extra.items()):
                 weights[term] = max(weight, weights.get(term, 0.0))
         return weights
+
+    def terms_of_word(self, word: str, language: str = ENGLISH) -> tuple[str, ...]:
+        """As `terms`, of one word; those asked for lately are remembered, for passages repeat their words."""
+        return self._remembered(word, language)
 
     def terms(self, text: str, language: str = ENGLISH) -> list[str]:
         """Stemmed terms in order, with repeats, without stop words; an identifier is followed by its parts."""

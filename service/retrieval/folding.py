@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ingestion.corpus.records import ChunkId, ElementKind, IndexedChunk
 
@@ -19,6 +20,9 @@ _COMPARED = 100
 """Passages kept that a new one is compared with."""
 _COMMON = 0.75
 """Share of distinct raw words below which two passages are not looked at closely; emphasis and stops change some."""
+
+_AS_LONG = 0.6
+"""Share of tokens below which they are not looked at at all."""
 
 _BULLET = re.compile(r"^[ \t]*[-*+\u2022][ \t]+", re.MULTILINE)
 _QUOTES = str.maketrans(dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb", '"') | dict.fromkeys("\u2018\u2019", "'"))
@@ -43,12 +47,15 @@ _TELLING = frozenset(_TELLING_WORDS.split())
 """Negations, and what people are told to do: a sentence with one of these changes what is to be done."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Words:
-    """A passage to compare, with its raw words for a first look."""
+    """A passage to compare, with its raw words for a first look, taken when they are wanted."""
 
     passage: IndexedChunk
-    rough: frozenset[str]
+
+    @cached_property
+    def rough(self) -> frozenset[str]:
+        return frozenset(self.passage.chunk.text.casefold().split())
 
 
 class Folder:
@@ -61,7 +68,7 @@ class Folder:
     def fold(self, passages: Iterable[IndexedChunk]) -> Iterator[IndexedChunk]:
         """Those that say something new, in their order; a repeat goes to the first of its kind."""
         for passage in passages:
-            words = _Words(passage, frozenset(passage.chunk.text.casefold().split()))
+            words = _Words(passage)
             first = next((kept for kept in self._kept if _alike(kept, words)), None)
             if first is not None:
                 self._folded.setdefault(first.passage.id, []).append(passage)
@@ -76,12 +83,12 @@ class Folder:
 
 
 def _alike(first: _Words, second: _Words) -> bool:
-    smaller, larger = sorted((len(first.rough), len(second.rough)))
-    if smaller < _COMMON * larger or first.passage.document.key == second.passage.document.key:
+    one, other = first.passage, second.passage
+    fewer, more = sorted((one.chunk.tokens, other.chunk.tokens))
+    if fewer < _AS_LONG * more or one.document.key == other.document.key:
         return False
-    if len(first.rough & second.rough) < _COMMON * larger:
-        return False
-    return same(first.passage, second.passage)
+    rough, larger = first.rough & second.rough, max(len(first.rough), len(second.rough))
+    return len(rough) >= _COMMON * larger and same(one, other)
 
 
 def same(first: IndexedChunk, second: IndexedChunk) -> bool:

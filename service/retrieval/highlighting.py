@@ -89,7 +89,8 @@ class QueryTerms:
             likely = self._words[text] = {
                 word
                 for word in set(_WORD.findall(text))
-                if plain(word[:_KEY].lower()) in keys
+                if (key := word[:_KEY].lower()) in keys
+                or not (key.isascii() or plain(key) not in keys)
                 or not (word.islower() or word.istitle() or word.isupper() or word.isdigit())
             }
         return likely
@@ -98,8 +99,9 @@ class QueryTerms:
         """The terms of the query that a word of a text stands for."""
         stems = self._stems.get(word)
         if stems is None:
-            terms = (term for language in self._languages for term in self._encoder.terms(word, language))
-            stems = frozenset().union(*(self._meant[term] for term in terms if term in self._meant))
+            meant, of_word = self._meant, self._encoder.terms_of_word
+            found = [meant[t] for language in self._languages for t in of_word(word, language) if t in meant]
+            stems = found[0] if len(found) == 1 else frozenset().union(*found)
             self._stems[word] = stems
         return stems
 

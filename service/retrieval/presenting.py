@@ -9,7 +9,7 @@ from ingestion.corpus.corpus import CorpusView
 from ingestion.corpus.records import IndexedChunk, Span
 from service.retrieval.highlighting import marks_of, spans_of
 from service.retrieval.query import Highlighting, SearchMode, SearchQuery
-from service.retrieval.sentences import best_by_meaning, best_by_words, sentences_of
+from service.retrieval.sentences import best_by_meaning, best_by_words, in_order_of_words, sentences_of
 from service.retrieval.understanding import Understood
 
 
@@ -44,12 +44,14 @@ def show(
         chunk = passage.chunk
         marks = marks_of(chunk.text, terms, understood.needles)
         best: Span | None = None
-        if marks or by_meaning:
+        if by_meaning:
             sentences = sentences_of(chunk.text)
-            order = best_by_words(sentences, marks, weights)
-            found = [(_span(chunk.span.start, sentences[at]), coverage) for coverage, at in order]
-            ranked.append(found if by_meaning else [])
-            best = found[0][0] if found and found[0][1] > 0 else None
+            order = in_order_of_words(sentences, marks, weights)
+            ranked.append([(_span(chunk.span.start, sentences[at]), coverage) for coverage, at in order])
+        elif marks:
+            sentences = sentences_of(chunk.text)
+            at = best_by_words(sentences, marks, weights)
+            best = None if at is None else _span(chunk.span.start, sentences[at])
         shown.append(Shown(spans_of(chunk, marks), best))
     return _with_meaning(corpus, query, understood, passages, shown, ranked) if by_meaning else shown
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ MAX_EMBEDDED = 64
 
 Range = tuple[int, int]
 
-_FENCE = re.compile(r"[ \t>]*(?:`{3,}|~{3,})")
+_FENCE_MARKS = frozenset("`~")
+_ITEM_MARKS = frozenset("-*+\u2022|")
 _OPENING = re.compile(r"[ \t>]*(?:(?:[-*+\u2022]|\d{1,3}[.)])[ \t]+|\|)")
 _HEADING = re.compile(r"[ \t>]*#{1,6}[ \t]")
 _INDENTED = re.compile(r"(?: {4}|\t)[ \t]*\S")
@@ -41,20 +42,39 @@ def sentences_of(text: str) -> list[Range]:
 
 
 def best_by_words(
-    sentences: Sequence[Range], marks: Sequence[tuple[Range, frozenset[str]]], weights: Mapping[str, float]
-) -> list[tuple[float, int]]:
-    """Each sentence's weighted share of the query's terms with its index, best first; of equals the shorter, then the
-    earlier. `marks`: where terms stand in the text.
+    sentences: Sequence[Range], marks: Iterable[tuple[Range, frozenset[str]]], weights: Mapping[str, float]
+) -> int | None:
+    """Index of the sentence with the largest weighted share of the query's terms; of equals the shortest, then the
+    first. None: no sentence has any. `marks`: where terms stand in the text.
     """
+    coverage = coverage_of_sentences(sentences, marks, weights)
+    return min(coverage, key=lambda at: _rank(sentences, coverage, at), default=None)
+
+
+def in_order_of_words(
+    sentences: Sequence[Range], marks: Iterable[tuple[Range, frozenset[str]]], weights: Mapping[str, float]
+) -> list[tuple[float, int]]:
+    """All sentences in that order: each one's share and its index."""
+    coverage = coverage_of_sentences(sentences, marks, weights)
+    order = sorted(range(len(sentences)), key=lambda at: _rank(sentences, coverage, at))
+    return [(coverage.get(at, 0.0), at) for at in order]
+
+
+def coverage_of_sentences(
+    sentences: Sequence[Range], marks: Iterable[tuple[Range, frozenset[str]]], weights: Mapping[str, float]
+) -> dict[int, float]:
+    """The weighted share of the query's terms, for each sentence that has one."""
     starts = [start for start, _ in sentences]
     terms: dict[int, set[str]] = {}
     for (start, _), found in marks:
         at = bisect_right(starts, start) - 1
         if at >= 0 and start < sentences[at][1]:
             terms.setdefault(at, set()).update(found)
-    coverage = [sum(weights.get(term, 0.0) for term in sorted(terms.get(at, ()))) for at in range(len(sentences))]
-    order = sorted(range(len(sentences)), key=lambda at: (-coverage[at], sentences[at][1] - sentences[at][0], at))
-    return [(coverage[at], at) for at in order]
+    return {at: sum(weights.get(term, 0.0) for term in sorted(found)) for at, found in terms.items()}
+
+
+def _rank(sentences: Sequence[Range], coverage: Mapping[int, float], at: int) -> tuple[float, int, int]:
+    return -coverage.get(at, 0.0), sentences[at][1] - sentences[at][0], at
 
 
 def best_by_meaning(
@@ -100,21 +120,26 @@ def _blocks(text: str) -> Iterator[tuple[int, int, bool]]:
     position = 0
     for line in text.splitlines(keepends=True):
         start, position = position, position + len(line)
-        fence = _FENCE.match(line) is not None
-        code = fenced or (may_indent and _INDENTED.match(line) is not None)
+        bare = line.lstrip(" \t>")
+        first = bare[:1]
+        # One look at a character, since most lines are prose and patterns cost more than all else here.
+        fence = first in _FENCE_MARKS and bare.startswith(("```", "~~~"))
+        heading = first == "#" and _HEADING.match(line) is not None
+        opening = (first in _ITEM_MARKS or first.isdigit()) and _OPENING.match(line) is not None
         empty = not line.strip()
+        code = fenced or (may_indent and line[:1] in " \t" and _INDENTED.match(line) is not None)
         goes_on = open_at >= 0 and not fence and not empty
         if goes_on and (fenced or not prose) and text.endswith("\\\n", 0, start):
             continue
-        if goes_on and not code and not _OPENING.match(line) and not _HEADING.match(line):
+        if goes_on and not code and not opening and not heading:
             continue
         if open_at >= 0:
             yield from _trimmed(text, open_at, start, prose)
             open_at = -1
         fenced ^= fence
         may_indent = empty or (code and not fenced)
-        if not (fence or empty or (_HEADING.match(line) and not code)):
-            open_at, prose = start, not code and _OPENING.match(line) is None
+        if not (fence or empty or (heading and not code)):
+            open_at, prose = start, not (code or opening)
     if open_at >= 0:
         yield from _trimmed(text, open_at, len(text), prose)
 

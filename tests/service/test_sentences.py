@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.retrieval.sentences import MAX_EMBEDDED, best_by_words, sentences_of
+from service.retrieval.sentences import MAX_EMBEDDED, best_by_words, in_order_of_words, sentences_of
 
 
 def parts(text: str) -> list[str]:
@@ -53,9 +53,10 @@ def test_the_best_sentence_has_the_weightiest_terms_and_of_equals_the_shorter() 
     restart, gateway = frozenset({"restart"}), frozenset({"gateway"})
     marks = [((0, 7), restart), ((33, 40), restart), ((49, 56), gateway)]
 
-    assert best_by_words(ranges, marks, {"restart": 0.4, "gateway": 0.6})[0] == (0.6, 2)
-    assert best_by_words(ranges, marks, {"restart": 0.6, "gateway": 0.4})[0] == (0.6, 1)
-    assert best_by_words(ranges, [], {"restart": 1.0})[0][0] == 0.0
+    assert best_by_words(ranges, marks, {"restart": 0.4, "gateway": 0.6}) == 2
+    assert best_by_words(ranges, marks, {"restart": 0.6, "gateway": 0.4}) == 1
+    assert best_by_words(ranges, [], {"restart": 1.0}) is None
+    assert in_order_of_words(ranges, marks, {"restart": 0.4, "gateway": 0.6}) == [(0.6, 2), (0.4, 1), (0.4, 0)]
 
 
 def test_a_batch_of_sentences_is_bounded() -> None:
