@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from ingestion.cli import ingest
-from service.cli import asking, evaluating, generations, jobs, keys, packing, searching, serving, sources
+from service.cli import asking, evaluating, generations, jobs, keys, packing, searching, serving, sources, tuning
 from service.cli.doctor import doctor
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.add_typer(serving.app)
 app.add_typer(searching.app)
 app.add_typer(asking.app)
 app.add_typer(packing.app)
+app.add_typer(tuning.app)
 app.add_typer(sources.app)
 app.add_typer(generations.app)
 app.add_typer(evaluating.app)

@@ -15,6 +15,7 @@ from service.retrieval.fusion import Fused, Ranking, Weights
 from service.retrieval.needles import stands_alone
 from service.retrieval.query import MAX_LIMIT, MAX_OFFSET, SearchMode, SearchQuery
 from service.retrieval.titles import Titles
+from service.retrieval.traits import QueryClass
 from service.retrieval.understanding import Understood
 
 NEEDLE_HITS = 50
@@ -48,6 +49,17 @@ class Candidates:
         return len(self.ranking) + len(self.tail)
 
 
+@dataclass(frozen=True, slots=True)
+class LegsSeen:
+    """Raw scores of up to `head` hits of each leg, and the share of each hit's title that the query names."""
+
+    kind: QueryClass
+    dense: dict[ChunkId, float]
+    sparse: dict[ChunkId, float]
+    titles: dict[ChunkId, float]
+    head: int
+
+
 class Finder:
     """Finds the candidates of one query in one generation. `head`: hits of each leg that are ranked together."""
 
@@ -76,16 +88,23 @@ class Finder:
         found = Candidates(ranking, dense, sparse, exact, legs, parts=fused.parts)
         return self._extended(found, legs, WIDE) if wide else replace(found, complete=_ended(legs, self._head))
 
+    def observe(self, understood: Understood) -> LegsSeen:
+        """What the legs say, before anything is weighed."""
+        legs = self._search(understood, self._head)
+        dense, sparse = _scores(legs.dense), _scores(legs.sparse)
+        return LegsSeen(understood.kind, dense, sparse, self._named(understood, {**dense, **sparse}), self._head)
+
     def _fuse(
         self, understood: Understood, dense: dict[ChunkId, float], sparse: dict[ChunkId, float], weights: Weights
     ) -> Fused:
         if self._query.mode is not SearchMode.HYBRID:
             return fusion.fuse(dense, sparse, Weights(), head=self._head)
-        shares: dict[ChunkId, float] = {}
-        if weights.title:
-            titles = self._corpus.titles_of(self._scope, list({**dense, **sparse}))
-            shares = self._titles.shares(understood.terms.terms, titles)
+        shares = self._named(understood, {**dense, **sparse}) if weights.title else {}
         return fusion.fuse(dense, sparse, weights, head=self._head, titles=shares)
+
+    def _named(self, understood: Understood, found: Mapping[ChunkId, float]) -> dict[ChunkId, float]:
+        """The share of each hit's title that the query names."""
+        return self._titles.shares(understood.terms.terms, self._corpus.titles_of(self._scope, list(found)))
 
     def deepen(self, candidates: Candidates, understood: Understood) -> Candidates:
         """The same candidates with their tail."""

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from ingestion.corpus.corpus import Corpus, CorpusView
 from ingestion.corpus.scope import Scope
-from service.retrieval.candidates import Candidates, Finder, Pool
+from service.retrieval.candidates import Candidates, Finder, LegsSeen, Pool
 from service.retrieval.explaining import Explainer
 from service.retrieval.facets import FacetCounts, check_facets, count_facets
 from service.retrieval.fusion import Weights
@@ -47,6 +47,13 @@ class Searcher:
         """
         with self._corpus.pinned() as view:
             return _Search(view, self._settings, self._second_look, self._titles, scope, query).run()
+
+    def legs(self, scope: Scope, query: SearchQuery) -> LegsSeen:
+        """What each leg says to a query, before anything is weighed: what weights are fitted to."""
+        with self._corpus.pinned() as view:
+            understood = understand(view, query)
+            finder = Finder(view, scope, query, self._settings.candidates, self._titles)
+            return finder.observe(understood)
 
 
 class Stopwatch:
