@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
 from ingestion.corpus import tables
-from ingestion.corpus.database import insert_if_absent, write_transaction
+from ingestion.corpus.database import write_transaction
 from ingestion.corpus.scope import TenantId
 from ingestion.corpus.stemming import ALGORITHMS, language_of
 from ingestion.corpus.words import spelled_words
@@ -44,19 +44,24 @@ class WordRecorder:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[TenantId, dict[str, int]] = {}
-        self._languages: set[tuple[TenantId, str]] = set()
+        self._languages: dict[tuple[TenantId, str], int] = {}
         self._remembered = 0
 
     def record(self, connection: Connection, tenant: TenantId, texts: Iterable[str], language: str | None) -> None:
         """Note the words of one document. `language`: ISO 639-1; one without a stemmer is not noted."""
         found = {word.casefold() for text in texts for word in spelled_words(text)}
         fresh, doubled = self._count(tenant, found)
-        spoken = language if language in ALGORITHMS and (tenant, language) not in self._languages else None
+        spoken = self._count_language(tenant, language) if language in ALGORITHMS else 0
         change = _next_change(connection, tenant) if fresh or spoken else 0
         _add(connection, tenant, {**dict.fromkeys(fresh, 1), **doubled}, change)
         if spoken:
-            insert_if_absent(connection, tables.languages, {"tenant": tenant, "language": spoken})
-            self._languages.add((tenant, spoken))
+            _add_languages(connection, tenant, {str(language): spoken})
+
+    def _count_language(self, tenant: TenantId, language: str | None) -> int:
+        """By how much the language's count grew if it is a power of two by now, else 0."""
+        with self._lock:
+            count = self._languages[tenant, str(language)] = self._languages.get((tenant, str(language)), 0) + 1
+        return 0 if count & (count - 1) else max(1, count // 2)
 
     def _count(self, tenant: TenantId, found: set[str]) -> tuple[list[str], dict[str, int]]:
         """Words that are new to this process, and by how much those grew whose count is a power of two by now."""
@@ -91,11 +96,13 @@ class WordReader:
             row = connection.execute(self._state, {"tenant": tenant}).one_or_none()
         return VocabularyState(0, 0) if row is None else VocabularyState(row.changes, row.counted_at_change)
 
-    def languages(self, tenant: TenantId) -> tuple[str, ...]:
-        """ISO 639-1 codes, of languages with a stemmer, in alphabetical order."""
+    def languages(self, tenant: TenantId) -> dict[str, int]:
+        """ISO 639-1 codes of languages with a stemmer, those of most documents first, with about how many these are."""
         rows = tables.languages.c
+        order = rows.documents.desc(), rows.language
+        query = select(rows.language, rows.documents).where(rows.tenant == tenant).order_by(*order)
         with self._engine.connect() as connection:
-            return tuple(connection.scalars(select(rows.language).where(rows.tenant == tenant).order_by(rows.language)))
+            return {row.language: row.documents for row in connection.execute(query)}
 
     def words(self, tenant: TenantId, *, after: int = 0, most: int) -> list[tuple[str, int]]:
         """Up to `most` words that came after a change, those in most documents first, with how many these are."""
@@ -117,11 +124,11 @@ def count_words(engine: Engine, tenant: TenantId) -> int:
     left out.
     """
     counts: Counter[str] = Counter()
-    languages = set()
+    languages: Counter[str] = Counter()
     for title, text, language in _live_texts(engine, tenant):
         counts.update({word.casefold() for part in (title, text) for word in spelled_words(part)})
-        if language in ALGORITHMS:
-            languages.add(language)
+        if language is not None and language in ALGORITHMS:
+            languages[language] += 1
         if len(counts) > _MOST_COUNTED:
             counts = Counter({word: count for word, count in counts.items() if count > 1})
     with write_transaction(engine) as connection:
@@ -129,8 +136,7 @@ def count_words(engine: Engine, tenant: TenantId) -> int:
         connection.execute(delete(tables.words).where(tables.words.c.tenant == tenant))
         connection.execute(delete(tables.languages).where(tables.languages.c.tenant == tenant))
         _add(connection, tenant, counts, change)
-        for language in sorted(languages):
-            insert_if_absent(connection, tables.languages, {"tenant": tenant, "language": language})
+        _add_languages(connection, tenant, languages)
         vocabularies = tables.vocabularies
         connection.execute(
             vocabularies.update().where(vocabularies.c.tenant == tenant).values(counted_at_change=change)
@@ -174,7 +180,13 @@ def _add(connection: Connection, tenant: TenantId, counts: Mapping[str, int], ch
     """Add to the counts, in alphabetical order, so that no two writers wait for each other in a circle."""
     rows = [{"tenant": tenant, "word": word, "documents": counts[word], "added": change} for word in sorted(counts)]
     if rows:
-        connection.execute(_adding(connection.dialect.name), rows)
+        connection.execute(_adding(connection.dialect.name, "word"), rows)
+
+
+def _add_languages(connection: Connection, tenant: TenantId, counts: Mapping[str, int]) -> None:
+    rows = [{"tenant": tenant, "language": language, "documents": counts[language]} for language in sorted(counts)]
+    if rows:
+        connection.execute(_adding(connection.dialect.name, "language"), rows)
 
 
 # Built once: every document that is ingested runs them, and building them anew costs as much as running them.
@@ -190,11 +202,12 @@ def _counting(dialect: str) -> ReturningInsert[int]:
 
 
 @cache
-def _adding(dialect: str) -> postgresql.Insert | sqlite.Insert:
-    insert = _insert(dialect, tables.words)
+def _adding(dialect: str, key: str) -> postgresql.Insert | sqlite.Insert:
+    table = tables.words if key == "word" else tables.languages
+    insert = _insert(dialect, table)
     return insert.on_conflict_do_update(
-        index_elements=["tenant", "word"],
-        set_={"documents": tables.words.c.documents + insert.excluded.documents},
+        index_elements=["tenant", key],
+        set_={"documents": table.c.documents + insert.excluded.documents},
     )
 
 

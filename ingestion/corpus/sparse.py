@@ -99,18 +99,21 @@ class SparseEncoder:
         """Weight 1 per distinct term of any of the languages, and less for what the text may be written like."""
         return vector_of(self.weigh_query(text, languages))
 
-    def weigh_query(self, text: str, languages: Sequence[str] = (ENGLISH,)) -> dict[str, float]:
+    def weigh_query(
+        self, text: str, languages: Sequence[str] = (ENGLISH,), rare: Sequence[str] = ()
+    ) -> dict[str, float]:
         """The weight of each term of a query: a word that stems alike in two languages counts once.
 
         Where the query shows its own language, that one's function words are left out of all (`is` says nothing, but
-        is rare in German texts), and what only another language makes of its words counts less.
+        is rare in German texts), and what only another language makes of its words counts less. So does what only
+        languages make of them that are `rare` in the corpus.
         """
         weights: dict[str, float] = {}
-        known = tuple(dict.fromkeys(map(stemmed_as, languages)))
+        known = tuple(dict.fromkeys(map(stemmed_as, (*languages, *rare))))
         own = self._stemmers.guess(words(text), known) if len(known) > 1 else known[0]
         unsaid = self._stemmers.stop_words(own) if own else frozenset()
         for language in known:
-            whole = 1.0 if own in (None, language) else _FOREIGN_WEIGHT
+            whole = 1.0 if own == language or (own is None and language not in rare) else _FOREIGN_WEIGHT
             stop_words = self._stemmers.stop_words(language) | unsaid
             terms = dict.fromkeys(self._terms((text,), language, stop_words), whole)
             extra = self._joined(text, language, stop_words)

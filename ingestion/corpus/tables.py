@@ -194,12 +194,13 @@ words = Table(
     Index("ix_words_added", "tenant", "added"),
 )
 
-# The languages that a tenant's documents have ever been in: a query is stemmed in each.
+# The languages of a tenant's documents, and in about how many each: a query is stemmed in each.
 languages = Table(
     "languages",
     metadata,
     Column("tenant", String(64), primary_key=True),
     Column("language", String(16), primary_key=True),
+    Column("documents", Integer, nullable=False),
 )
 
 # How the legs are weighed in a generation; the collection "" stands for all that have no row of their own.

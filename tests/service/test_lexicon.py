@@ -145,6 +145,21 @@ def test_new_words_and_languages_are_known_at_the_next_query(lexicon: Lexicon, d
     assert _score(found.sparse, "ein Haus", "de") > 0
 
 
+def test_a_language_of_hardly_any_document_is_read_at_less_weight(database: Engine) -> None:
+    recorder = WordRecorder()
+    for _ in range(600):
+        _record(database, recorder, "restart the gateway")
+    _record(database, recorder, "ein Haus", language="de")
+    lexicon = Lexicon(database, ENCODER)
+
+    found = lexicon.understand(ACME, "Häuser")
+
+    assert found.languages == ("en", "de")
+    assert (
+        0 < _score(found.sparse, "ein Haus", "de") < _score(ENCODER.encode_query("Häuser", ("de",)), "ein Haus", "de")
+    )
+
+
 def test_words_that_were_counted_away_are_forgotten(lexicon: Lexicon, database: Engine) -> None:
     assert _meant(lexicon.understand(ACME, "kuberntes")) != {}
 

@@ -22,6 +22,8 @@ _MOST_WORDS = 300_000
 _MOST_TENANTS = 8
 _SYNONYM_WEIGHT = 0.5
 _NOTHING = VocabularyState(0, 0)
+_LEAST_SHARE = 0.005
+"""Of the documents, from which a language is one of the tenant's own."""
 _CORRECTED_WEIGHT = 0.9
 """What the likeliest reading of a misspelt word weighs against a word that was found as it was written."""
 
@@ -45,10 +47,14 @@ class LexicalQuery:
 
 @dataclass(slots=True)
 class _Held:
-    """The vocabulary of a tenant as of a state; `lock` is for who brings it up to date."""
+    """The vocabulary of a tenant as of a state, which is in its main languages, and the `rare` ones beside these.
+
+    `lock` is for who brings it up to date.
+    """
 
     vocabulary: Vocabulary
     state: VocabularyState
+    rare: tuple[str, ...] = ()
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -68,9 +74,10 @@ class Lexicon:
 
     def understand(self, scope: Scope, text: str, collections: tuple[str, ...] = ()) -> LexicalQuery:
         """The query in the languages and words of the tenant. Raises: SQLAlchemyError if the database fails."""
-        vocabulary = self._vocabulary(scope.tenant)
+        held = self._held(scope.tenant)
+        vocabulary = held.vocabulary
         languages = vocabulary.languages
-        weights = self._encoder.weigh_query(text, languages)
+        weights = self._encoder.weigh_query(text, languages, held.rare)
         synonyms = self._synonyms.expand(self._encoder, text, collections)
         for synonym in synonyms:
             self._add(weights, synonym.expansion, _SYNONYM_WEIGHT, languages)
@@ -87,7 +94,7 @@ class Lexicon:
             vector_of(corrected) if corrections else None,
             corrections,
             synonyms,
-            languages,
+            (*languages, *held.rare),
             _readings(corrections, synonyms),
         )
 
@@ -99,7 +106,7 @@ class Lexicon:
             share = weight * value / max(1, whole) ** 0.5
             weights[term] = max(weights.get(term, 0.0), share)
 
-    def _vocabulary(self, tenant: TenantId) -> Vocabulary:
+    def _held(self, tenant: TenantId) -> _Held:
         state = self._words.state(tenant)
         with self._lock:
             held = self._tenants.get(tenant)
@@ -111,19 +118,28 @@ class Lexicon:
         if held.state != state:
             with held.lock:
                 self._bring_up(held, tenant, state)
-        return held.vocabulary
+        return held
 
     def _bring_up(self, held: _Held, tenant: TenantId, state: VocabularyState) -> None:
         """To that state, or beyond: words that are read twice do no harm."""
         if held.state.changes >= state.changes:
             return
-        languages = (ENGLISH, *(code for code in self._words.languages(tenant) if code != ENGLISH))
+        languages, rare = _by_share(self._words.languages(tenant))
         vocabulary, after = held.vocabulary, held.state.changes
         if languages != vocabulary.languages or after < state.counted_at_change:
             vocabulary, after = Vocabulary(self._encoder, languages), 0
         if room := _MOST_WORDS - len(vocabulary):
             vocabulary.add(self._words.words(tenant, after=after, most=room))
-        held.vocabulary, held.state = vocabulary, state
+        held.vocabulary, held.rare, held.state = vocabulary, rare, state
+
+
+def _by_share(documents: Mapping[str, int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The main languages, English among them since unknown ones are read so, and the rare: most are misdetected."""
+    least = sum(documents.values()) * _LEAST_SHARE
+    main = [language for language, count in documents.items() if count >= least]
+    if ENGLISH not in main:
+        main.append(ENGLISH)
+    return tuple(main), tuple(language for language in documents if language not in main)
 
 
 def _readings(corrections: Iterable[Correction], synonyms: Iterable[Synonym]) -> dict[str, tuple[str, ...]]:

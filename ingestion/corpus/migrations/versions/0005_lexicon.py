@@ -26,6 +26,7 @@ def upgrade() -> None:
         "languages",
         sa.Column("tenant", sa.String(64), primary_key=True),
         sa.Column("language", sa.String(16), primary_key=True),
+        sa.Column("documents", sa.Integer(), nullable=False),
     )
 
 
