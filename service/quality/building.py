@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from ingestion.corpus.corpus import MODELS_FOLDER, Corpus, open_corpus
+from ingestion.corpus.corpus import MODELS_FOLDER, open_corpus
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import ConfigurationError
 from ingestion.jobs import Job, Jobs, JobState, open_jobs
@@ -62,12 +62,6 @@ def build(settings: ServiceSettings, folder: JudgedFolder, tell: Tell) -> int:
         documents = corpus.count_documents(SCOPE)
     _write(manifest, {"name": folder.name, "digest": digest, "complete": True, "documents": documents})
     return documents
-
-
-def lexical_version(corpus: Corpus) -> str:
-    """Name of the lexical encoder of the generation that is searched."""
-    with corpus.pinned() as view:
-        return view.generation.lexical
 
 
 def _ingest(jobs: Jobs, folder: JudgedFolder, tell: Tell) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 
 from service.quality import runs
 from service.quality.bootstrap import Estimate, estimate
-from service.quality.building import lexical_version
 from service.quality.golden import GoldenCase
 from service.quality.metrics import DIGITS, measure, names
 from service.quality.refusals import Reliability, refusals, reliability
@@ -82,6 +81,7 @@ def evaluate_set(target: Target, golden: GoldenSet, plan: Plan, tell: Tell) -> r
     """
     modes = {OURS: plan.mode, KEYWORD: SearchMode.KEYWORD, SEMANTIC: SearchMode.SEMANTIC}
     runner = Runner(target, plan.depths)
+    runner.run(golden.cases[:1], plan.mode, lambda: None)  # models and vocabularies are loaded before time is taken
     total, done = len(modes) * len(golden.cases), 0
 
     def tick() -> None:
@@ -233,9 +233,11 @@ def _value(one: Estimate) -> runs.Value:
 
 
 def _searched(target: Target) -> runs.SearchedCorpus:
-    return runs.SearchedCorpus(
-        documents=target.corpus.count_documents(target.scope),
-        index_version=target.corpus.index_version,
-        embedder=target.corpus.embedder.name,
-        lexical=lexical_version(target.corpus),
-    )
+    with target.corpus.pinned() as view:
+        return runs.SearchedCorpus(
+            documents=target.corpus.count_documents(target.scope),
+            index_version=view.index_version,
+            embedder=view.embedder.name,
+            lexical=view.generation.lexical,
+            fitted={name: dict(stored.profile) for name, stored in view.profiles(target.scope).items()},
+        )

@@ -87,6 +87,9 @@ def _set(one: SetRun) -> list[str]:
         f"lexical encoder `{corpus.lexical}`.",
         "",
     ]
+    if corpus.fitted:
+        names = ", ".join(f"`{name}`" if name else "all collections" for name in corpus.fitted)
+        lines += [f"The weights of the legs are fitted to {names}: if to these very questions, this is in sample.", ""]
     if measured:
         lines += _table(("", *(TITLES[name] for name in one.rows), "ours - better leg", "better leg"))
     for metric in measured:

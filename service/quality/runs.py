@@ -89,12 +89,13 @@ class Refused(_Part):
 
 
 class SearchedCorpus(_Part):
-    """What was searched."""
+    """What was searched. `fitted`: how hits are weighed, by collection ("" is all), where that was fitted."""
 
     documents: int
     index_version: str
     embedder: str
     lexical: str
+    fitted: Mapping[str, Any] = Field(default_factory=dict)
 
 
 class SetRun(_Part):
