@@ -82,12 +82,15 @@ def profile_of(fits: Sequence[Fit], collection: str) -> Profile | None:
 
 
 def gain(seen: Seen, weights: Weights) -> float:
-    """nDCG@10 of the documents of one query, ranked by these weights (Järvelin and Kekäläinen 2002)."""
+    """nDCG@10 of the documents of one query, ranked by these weights."""
     ranking = fuse(seen.dense, seen.sparse, weights, head=seen.head, titles=seen.titles).ranking
-    documents = dict.fromkeys(seen.document[id_] for id_, _ in ranking if id_ in seen.document)
-    found = sum(
-        seen.judged.get(document, 0) / math.log2(rank + 2) for rank, document in enumerate(list(documents)[:_PAGE])
-    )
+    return ndcg(seen, [id_ for id_, _ in ranking])
+
+
+def ndcg(seen: Seen, ranked: Sequence[ChunkId]) -> float:
+    """nDCG@10 of the documents of these chunks, best first (Järvelin and Kekäläinen 2002)."""
+    documents = list(dict.fromkeys(seen.document[id_] for id_ in ranked if id_ in seen.document))[:_PAGE]
+    found = sum(seen.judged.get(document, 0) / math.log2(rank + 2) for rank, document in enumerate(documents))
     best = sorted(seen.judged.values(), reverse=True)[:_PAGE]
     return found / sum(grade / math.log2(rank + 2) for rank, grade in enumerate(best))
 
