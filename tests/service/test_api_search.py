@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.service.http_parts import pointers, problem
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 def test_a_search_has_the_shape_of_the_contract(client: httpx.Client) -> None:
@@ -212,6 +216,27 @@ def test_a_context_pack_keeps_to_its_budget(client: httpx.Client) -> None:
     assert {**first, "query_id": ""} == {**second, "query_id": ""}
 
 
+def test_the_example_of_the_documentation_works(client: httpx.Client) -> None:
+    chapter = (REPO / "docs" / "retrieval.md").read_text(encoding="utf-8")
+    body = re.search(r"/v1/context -H '([\w-]+): ([\w/]+)' -d '(.*?)'\n```", chapter, re.DOTALL)
+    assert body
+
+    pack = client.post("/v1/context", content=body[3], headers={body[1]: body[2]})
+
+    assert pack.status_code == 200, pack.text
+    assert "GH-5021" in pack.json()["queries_used"][0]
+    assert pack.json()["passages"][0]["document"]["title"] in pack.json()["context"]
+    assert pack.json()["passages"][0].keys() == {
+        *("n", "tokens", "score", "document", "chunk_id", "heading_path", "span", "chunk_ids", "truncated", "note")
+    }
+
+
+def test_the_example_of_the_schema_is_one(client: httpx.Client) -> None:
+    schema = client.get("/openapi.json").json()["components"]["schemas"]["ContextRequest"]
+
+    assert [client.post("/v1/context", json=example).status_code for example in schema["examples"]] == [200]
+
+
 def test_nothing_relevant_is_an_empty_context(client: httpx.Client) -> None:
     pack = client.post("/v1/context", json={"text": "zebra crossing pancake recipe", "budget_tokens": 500}).json()
 
@@ -228,6 +253,11 @@ def test_nothing_relevant_is_an_empty_context(client: httpx.Client) -> None:
         ({"text": "é" * 50_001, "budget_tokens": 100}, "/text"),
         ({"text": "x", "budget_tokens": 100, "encoding": "morse"}, "/encoding"),
         ({"text": "x", "budget_tokens": 100, "max_passages": 51}, "/max_passages"),
+        ({"text": "x", "budget_tokens": "100"}, "/budget_tokens"),
+        ({"text": " \n", "budget_tokens": 100}, "/text"),
+        ({"text": "x", "budget_tokens": 100, "encoding": 7}, "/encoding"),
+        ({"text": "x", "budget_tokens": 100, "collections": [""]}, "/collections/0"),
+        ({"text": "x", "budget_tokens": 100, "budget": 7}, "/budget"),
         (
             {"text": "x", "budget_tokens": 100, "filter": {"must": [{"key": "metadata.no", "exists": True}]}},
             "/filter/must/0/key",
