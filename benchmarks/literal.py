@@ -3,7 +3,8 @@
 The films of movies_ltr go into a table of SQLite and into a corpus: parsed, cut and stored by the product, with no
 vectors that mean anything. Then N strings cut at random out of titles and texts, N whole titles and N real queries
 are looked for with `title LIKE '%x%' OR text LIKE '%x%'`, and with an exact search. Ends with status 1 if a film that
-LIKE finds is missed, or if one is found that does not hold the string. LIKE of SQLite knows no case but that of ASCII:
+LIKE finds is missed, or if one is found that does not hold the string. Films without any text are no documents: those
+that LIKE finds of them, by their titles, are counted apart, as `absent`. LIKE of SQLite knows no case but that of ASCII:
 what is found beyond it must differ in the case of other letters alone.
 """
 
@@ -45,6 +46,7 @@ class Tally:
     needles: int = 0
     rows: int = 0
     missed: list[tuple[str, str]] = field(default_factory=list)
+    absent: int = 0
     beyond: int = 0
     wrong: list[tuple[str, str]] = field(default_factory=list)
     like_ms: list[float] = field(default_factory=list)
@@ -55,14 +57,18 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("--needles", type=int, default=300)
     arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--data-dir", type=Path, help="data folder of a corpus that holds the films already")
     arguments.add_argument("--models", type=Path, help="folder of rebuilt models, to save a minute")
     chosen = arguments.parse_args()
     films = list(_lines("corpus"))
     with tempfile.TemporaryDirectory() as temporary, closing(_table(films)) as table:
         folder = Path(temporary)
-        settings = Settings(data_dir=folder / "data", models_dir=chosen.models or folder / "models")
+        data, models = chosen.data_dir or folder / "data", chosen.models or folder / "models"
+        settings = Settings(data_dir=data, models_dir=models)
         with open_corpus(settings) as corpus:
-            rejected = _store(corpus, settings, films)
+            if chosen.data_dir is None:
+                _store(corpus, settings, films)
+            rejected = len(films) - corpus.count_documents(SCOPE)
             tallies = compare(corpus, table, films, needles(films, chosen.needles, chosen.seed))
     report(len(films), rejected, tallies)
     if any(tally.missed or tally.wrong for tally in tallies.values()):
@@ -88,6 +94,7 @@ def compare(
     corpus: Corpus, table: sqlite3.Connection, films: list[dict[str, str]], sought: Iterator[tuple[str, str]]
 ) -> dict[str, Tally]:
     """Both searches for each needle, in turn."""
+    absent = {film["id"] for film in films if not film["text"].strip()}
     held = {film["id"]: f"{film['title']}\x1f{film['text']}".casefold() for film in films}
     tallies: dict[str, Tally] = {}
     for kind, needle in sought:
@@ -103,7 +110,8 @@ def compare(
         tally.rows += len(by_like)
         tally.like_ms.append((middle - started) * 1e3)
         tally.exact_ms.append((done - middle) * 1e3)
-        tally.missed += [(needle, id_) for id_ in sorted(by_like - found)]
+        tally.missed += [(needle, id_) for id_ in sorted(by_like - found - absent)]
+        tally.absent += len(by_like & absent)
         tally.beyond += len(found - by_like)
         tally.wrong += [(needle, id_) for id_ in sorted(found - by_like) if needle.casefold() not in held[id_]]
     return tallies
@@ -111,9 +119,11 @@ def compare(
 
 def report(films: int, rejected: int, tallies: dict[str, Tally]) -> None:
     print(f"\n{films} films, of which {rejected} could not be stored; milliseconds at p50 and p95")
-    print(f"{'':14} {'needles':>8} {'rows':>8} {'missed':>7} {'beyond':>7} {'wrong':>6} {'LIKE':>14} {'exact':>14}")
+    print(
+        f"{'':14} {'needles':>8} {'rows':>8} {'missed':>7} {'absent':>7} {'beyond':>7} {'wrong':>6} {'LIKE':>14} {'exact':>14}"
+    )
     for kind, tally in tallies.items():
-        counts = f"{tally.needles:8} {tally.rows:8} {len(tally.missed):7} {tally.beyond:7} {len(tally.wrong):6}"
+        counts = f"{tally.needles:8} {tally.rows:8} {len(tally.missed):7} {tally.absent:7} {tally.beyond:7} {len(tally.wrong):6}"
         print(f"{kind:14} {counts} {_times(tally.like_ms):>14} {_times(tally.exact_ms):>14}")
     for tally in tallies.values():
         for needle, id_ in [*tally.missed, *tally.wrong][:20]:
@@ -137,10 +147,9 @@ def _table(films: list[dict[str, str]]) -> sqlite3.Connection:
     return table
 
 
-def _store(corpus: Corpus, settings: Settings, films: list[dict[str, str]]) -> int:
-    """Put the films into the corpus; returns how many hold nothing that could be stored."""
+def _store(corpus: Corpus, settings: Settings, films: list[dict[str, str]]) -> None:
+    """Put the films into the corpus, but those that hold nothing that could be stored."""
     print(f"storing {len(films)} films ...", flush=True)
-    rejected = 0
     with DocumentParser(settings.parsing) as parser:
         chunker = chunker_for(settings.chunking, corpus.embedder)
         for number, film in enumerate(films):
@@ -155,13 +164,11 @@ def _store(corpus: Corpus, settings: Settings, films: list[dict[str, str]]) -> i
             try:
                 document = parser.parse(source)
             except DocumentRejected:
-                rejected += 1
                 continue
             chunks = chunker.chunk(document)
             vectors = np.zeros((len(chunks), corpus.embedder.dimension), dtype=np.float32)
             vectors[:, 0] = 1
             write(corpus, Cut(source, document, chunks), number, vectors)
-    return rejected
 
 
 def _lines(name: str) -> Iterator[dict[str, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import structlog
@@ -65,12 +65,12 @@ class LiteralStore:
         """
         needle = fold(query.needle)
         with self._engine.connect() as connection, self._rows(connection, scope, query, needle[:OVERLAP]) as result:
-            rows: Iterator[Row[Any]] = iter(result)
+            rows: Iterator[Row[Any]] = chain.from_iterable(result.partitions(_BATCH))
             if len(needle) > OVERLAP:
                 rows = _verified(connection, rows, needle)
             if query.filter is not None:
                 rows = _passing(connection, scope, query, rows)
-            return tuple(islice(_distinct(_chunk_of(row) for row in rows), query.limit))
+            return tuple(map(_chunk_of, islice(_one_each(rows), query.limit)))
 
     def _rows(self, connection: Connection, scope: Scope, query: LiteralQuery, beginning: str) -> CursorResult[Any]:
         """Rows that hold the beginning of the needle, as far as it is sure to be in one, and may be read."""
@@ -162,12 +162,16 @@ def _chunk_of(row: Row[Any]) -> ChunkId:
     return chunk_id(DocumentKey(row.document_key), VersionId(row.version), max(row.position, 0))
 
 
-def _distinct(ids: Iterable[ChunkId]) -> Iterator[ChunkId]:
-    seen: set[ChunkId] = set()
-    for id_ in ids:
-        if id_ not in seen:
-            seen.add(id_)
-            yield id_
+def _one_each(rows: Iterable[Row[Any]]) -> Iterator[Row[Any]]:
+    """The first row of each chunk; only a first chunk has two, one of them the title."""
+    seen: set[tuple[str, str]] = set()
+    for row in rows:
+        if row.position <= 0:
+            document = (row.document_key, row.version)
+            if document in seen:
+                continue
+            seen.add(document)
+        yield row
 
 
 def _verified(connection: Connection, rows: Iterable[Row[Any]], needle: str) -> Iterator[Row[Any]]:

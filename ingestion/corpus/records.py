@@ -25,6 +25,7 @@ MetadataValue = str | int | float | bool | list[str]
 Metadata = Mapping[str, MetadataValue]
 
 _NAMESPACE = uuid.UUID("7a9c1c0e-6f0b-5d0e-9a53-0d7a1f6f2b11")
+_NAMESPACE_BYTES = _NAMESPACE.bytes
 DEFAULT_COLLECTION = "default"
 
 
@@ -40,7 +41,14 @@ def document_key(tenant: TenantId, collection: str, document: DocumentId) -> Doc
 
 def chunk_id(key: DocumentKey, version: VersionId, position: int) -> ChunkId:
     """Id of the chunk at a position: over document, version and position, never over text alone."""
-    return ChunkId(str(uuid.uuid5(_NAMESPACE, f"chunk\0{key}\0{version}\0{position}")))
+    # As uuid.uuid5 makes it, in a third of the time: an exact search may ask for ten thousand.
+    name = f"chunk\0{key}\0{version}\0{position}"
+    digest = bytearray(hashlib.sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    hexadecimal = digest.hex()
+    parts = (hexadecimal[:8], hexadecimal[8:12], hexadecimal[12:16], hexadecimal[16:20], hexadecimal[20:])
+    return ChunkId("-".join(parts))
 
 
 def version_id(content_sha256: str, attributes: Mapping[str, object], pipeline: str) -> VersionId:

@@ -13,7 +13,7 @@ from ingestion.corpus.index.conditions import reading, vendor_filter
 from ingestion.corpus.index.engine import IndexEngine, IndexQuery
 from ingestion.corpus.index.plain import PlainDialect, document_payload
 from ingestion.corpus.sparse import SparseEncoder
-from tests.contracts.conftest import ENGINES, edge_index_in, server_index_on
+from tests.contracts.conftest import ENGINES, Index, edge_index_in, server_index_on
 from tests.contracts.points import ACME, point, selecting, unit
 from tests.servers import QdrantServer
 
@@ -174,3 +174,39 @@ def test_a_filter_holds_on_both_legs(filled: IndexEngine) -> None:
 
     expected = {point(ACME, 1).id, point(ACME, 3).id}
     assert {hit.id for hit in legs.dense} == {hit.id for hit in legs.sparse} == expected
+
+
+def test_numbers_and_times_under_one_key(engine: IndexEngine) -> None:
+    values: list[Any] = [3.0, "2024-03-01T00:00:00Z", "soon", 1711929600.0]
+    engine.upsert(ACME, [point(ACME, number, metadata={"m": value}) for number, value in enumerate(values)])
+    large = selecting({"key": "metadata.m", "gte": 3})
+    late = selecting({"key": "metadata.m", "gte": "2024-01-01T00:00:00Z"})
+
+    for _ in range(2):
+        assert _selected(engine, large) == {0, 3}
+        assert _selected(engine, late) == {1}
+    both = selecting(should=[{"key": "metadata.m", "gte": 3}, {"key": "metadata.m", "gte": "2024-01-01"}])
+    assert _selected(engine, both) == {0, 1, 3}
+    assert engine.count(ACME, large) == 2
+    assert engine.count(ACME, late) == 1
+
+
+def test_a_range_holds_for_what_is_written_later_and_after_opening_again(index: Index) -> None:
+    index.engine.upsert(ACME, [point(ACME, 0, metadata={"dotted.key": 1, "due": "2024-03-01"})])
+    above = selecting({"key": "metadata.dotted.key", "gt": 0})
+    due = selecting({"key": "metadata.due", "gte": "2024-01-01"})
+    assert _selected(index.engine, above) == _selected(index.engine, due) == {0}
+
+    index.engine.upsert(ACME, [point(ACME, 1, metadata={"dotted.key": 2, "due": "2024-03-02"})])
+    engine = index.reopen()
+    engine.upsert(ACME, [point(ACME, 2, metadata={"dotted.key": 3, "due": "2024-03-03"})])
+
+    assert _selected(engine, above) == _selected(engine, due) == {0, 1, 2}
+    assert _selected(engine, selecting({"key": "metadata.dotted.key", "gt": 2})) == {2}
+
+
+def test_numbers_and_times_in_one_filter(engine: IndexEngine) -> None:
+    engine.upsert(ACME, [point(ACME, number, metadata={"m": value}) for number, value in enumerate([3, "2024-03-01"])])
+    both = selecting(should=[{"key": "metadata.m", "gte": 3}, {"key": "metadata.m", "gte": "2024-01-01"}])
+
+    assert _selected(engine, both) == {0, 1}

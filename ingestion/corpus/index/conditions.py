@@ -19,6 +19,7 @@ from ingestion.corpus.filters import (
     Value,
     kind_of,
     parse_time,
+    walk,
 )
 from ingestion.corpus.index.engine import IndexQuery
 from ingestion.corpus.index.payload import fact, metadata_path, presence, timestamp
@@ -83,6 +84,15 @@ def writing(dialect: Dialect, scope: Scope, key: DocumentKey, version: VersionId
     """The chunks of one version within the tenant. Labels don't count: a deletion must leave nothing behind."""
     must = [_tenant(dialect, scope), dialect.match("document_key", (key,)), dialect.match("version", (version,))]
     return ScopedFilter(dialect.group(must=must, should=[], must_not=[]))
+
+
+def metadata_ranges(filter_: Filter | None) -> set[tuple[str, bool]]:
+    """Payload paths of the metadata that the filter compares with bounds, each with whether these are times."""
+    return {
+        (_path(condition.key), any(isinstance(bound, datetime) for bound in condition.bounds.values()))
+        for _, condition in (walk(filter_) if filter_ is not None else ())
+        if condition.key is not None and condition.bounds and kind_of(condition.key) is FieldKind.METADATA
+    }
 
 
 def _tenant(dialect: Dialect, scope: Scope) -> Any:
