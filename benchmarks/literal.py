@@ -4,8 +4,8 @@ The films of movies_ltr go into a table of SQLite and into a corpus: parsed, cut
 vectors that mean anything. Then N strings cut at random out of titles and texts, N whole titles and N real queries
 are looked for with `title LIKE '%x%' OR text LIKE '%x%'`, and with an exact search. Ends with status 1 if a film that
 LIKE finds is missed, or if one is found that does not hold the string. Films without any text are no documents: those
-that LIKE finds of them, by their titles, are counted apart, as `absent`. LIKE of SQLite knows no case but that of ASCII:
-what is found beyond it must differ in the case of other letters alone.
+that LIKE finds of them, by their titles, are counted apart, as `absent`. LIKE of SQLite knows no case but that of
+ASCII: what is found beyond it must differ in the case of other letters alone.
 """
 
 from __future__ import annotations
@@ -123,8 +123,9 @@ def report(films: int, rejected: int, tallies: dict[str, Tally]) -> None:
         f"{'':14} {'needles':>8} {'rows':>8} {'missed':>7} {'absent':>7} {'beyond':>7} {'wrong':>6} {'LIKE':>14} {'exact':>14}"
     )
     for kind, tally in tallies.items():
-        counts = f"{tally.needles:8} {tally.rows:8} {len(tally.missed):7} {tally.absent:7} {tally.beyond:7} {len(tally.wrong):6}"
-        print(f"{kind:14} {counts} {_times(tally.like_ms):>14} {_times(tally.exact_ms):>14}")
+        counts = (tally.needles, tally.rows, len(tally.missed), tally.absent, tally.beyond, len(tally.wrong))
+        figures = "".join(f"{count:>8}" for count in counts)
+        print(f"{kind:14}{figures}{_times(tally.like_ms):>15}{_times(tally.exact_ms):>15}")
     for tally in tallies.values():
         for needle, id_ in [*tally.missed, *tally.wrong][:20]:
             print(f"differs: {needle!r} in {id_}")
