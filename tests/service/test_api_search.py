@@ -116,6 +116,7 @@ def test_both_ways_of_asking_have_the_same_fields(client: httpx.Client) -> None:
     got = {parameter["name"] for parameter in described["paths"]["/v1/search"]["get"]["parameters"]}
 
     assert got - {"q"} == posted - {"query"}
+    assert described["components"]["schemas"]["SearchRequest"]["properties"]["highlight"]["default"] is True
 
 
 def test_a_total_says_whether_there_may_be_more(client: httpx.Client) -> None:

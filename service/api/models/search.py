@@ -54,21 +54,19 @@ Facets = Annotated[
 ]
 
 
-def _highlighting(value: object) -> Highlighting:
+def _highlight(value: object) -> bool | str:
     named = {"true": True, "1": True, "false": False, "0": False}
     if isinstance(value, str):
         value = named.get(value.lower(), value)
-    if isinstance(value, bool):
-        return Highlighting.WORDS if value else Highlighting.OFF
-    if value == Highlighting.MEANING:
-        return Highlighting.MEANING
+    if isinstance(value, bool) or value == Highlighting.MEANING:
+        return bool(value) if isinstance(value, bool) else Highlighting.MEANING.value
     raise PydanticCustomError("highlight", "must be true, false or meaning")
 
 
 Highlight = Annotated[
-    Highlighting,
-    PlainValidator(_highlighting),
-    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"const": "meaning"}], "default": True}),
+    bool | str,
+    PlainValidator(_highlight),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"const": "meaning"}]}),
     Field(description=_HIGHLIGHT),
 ]
 _Weight = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False, strict=True)]
@@ -106,7 +104,7 @@ class _Asked(Request):
     sort: SortOrder = Field(SortOrder.RELEVANCE, description=_SORT)
     fold: bool | None = Field(None, description=_FOLD)
     rerank: bool | None = Field(None, description=_RERANK)
-    highlight: Highlight = Highlighting.WORDS
+    highlight: Highlight = True
     explain: bool = Field(False, description=_EXPLAIN)
 
     def _query(self, text: str, filter_: Filter | None, prefer: PreferModel | None) -> SearchQuery:
@@ -117,7 +115,7 @@ class _Asked(Request):
             offset=self.offset,
             selection=Selection(self.collections, filter_),
             group_by_document=self.group_by is not None,
-            highlight=self.highlight,
+            highlight=self.highlight if isinstance(self.highlight, bool) else Highlighting.MEANING,
             sort=self.sort,
             fold=self.fold,
             facets=self.facets,
