@@ -148,7 +148,7 @@ def _cell(value: Value | None) -> str:
     """The mean over its interval, narrow enough for four of them beside each other on a terminal."""
     if value is None:
         return ""
-    low, high = (f"{bound:.3f}".removeprefix("0") for bound in (value.low, value.high))
+    low, high = (f"{bound:.3f}".removeprefix("0")[:4] for bound in (value.low, value.high))
     return f"{value.mean:.3f}\n{low}-{high}"
 
 
