@@ -13,6 +13,7 @@ from ingestion.syncing.records import (
     SyncReport,
     SyncStage,
 )
+from ingestion.syncing.rows import document_id_of_row
 from ingestion.syncing.syncer import Syncer
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "SyncReport",
     "SyncStage",
     "Syncer",
+    "document_id_of_row",
     "open_syncer",
 ]

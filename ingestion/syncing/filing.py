@@ -36,7 +36,7 @@ class Filing:
 
     def document_id(self, key: str) -> DocumentId:
         """Id of an item: the same source and key give the same one."""
-        return document_id_for(f"{self.definition.origin.kind}\0{self.definition.id}", key)
+        return item_id(self.definition, key)
 
     def document_key(self, id_: DocumentId) -> DocumentKey:
         return document_key(self.scope.tenant, self.definition.collection, id_)
@@ -75,6 +75,11 @@ class Filing:
     def _digest(self, definition: dict[str, object]) -> str:
         facts = json.dumps([definition, parser_version], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()[:12]
+
+
+def item_id(definition: SourceDefinition, key: str) -> DocumentId:
+    """Id of the document that a source makes of the item with that key."""
+    return document_id_for(f"{definition.origin.kind}\0{definition.id}", key)
 
 
 def marked(mark: str, revision: str | None) -> str | None:

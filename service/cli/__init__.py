@@ -5,7 +5,19 @@ from __future__ import annotations
 import typer
 
 from ingestion.cli import ingest
-from service.cli import asking, evaluating, generations, jobs, keys, packing, searching, serving, sources, tuning
+from service.cli import (
+    asking,
+    evaluating,
+    generations,
+    jobs,
+    keys,
+    packing,
+    parity,
+    searching,
+    serving,
+    sources,
+    tuning,
+)
 from service.cli.doctor import doctor
 
 app = typer.Typer(
@@ -24,6 +36,7 @@ app.add_typer(tuning.app)
 app.add_typer(sources.app)
 app.add_typer(generations.app)
 app.add_typer(evaluating.app)
+app.add_typer(parity.app)
 app.command()(doctor)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
