@@ -119,9 +119,8 @@ def compare(
 
 def report(films: int, rejected: int, tallies: dict[str, Tally]) -> None:
     print(f"\n{films} films, of which {rejected} could not be stored; milliseconds at p50 and p95")
-    print(
-        f"{'':14} {'needles':>8} {'rows':>8} {'missed':>7} {'absent':>7} {'beyond':>7} {'wrong':>6} {'LIKE':>14} {'exact':>14}"
-    )
+    columns = "".join(f"{name:>8}" for name in ("needles", "rows", "missed", "absent", "beyond", "wrong"))
+    print(f"{'':14}{columns}{'LIKE':>15}{'exact':>15}")
     for kind, tally in tallies.items():
         counts = (tally.needles, tally.rows, len(tally.missed), tally.absent, tally.beyond, len(tally.wrong))
         figures = "".join(f"{count:>8}" for count in counts)

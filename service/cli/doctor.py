@@ -246,6 +246,10 @@ def _index(settings: ServiceSettings) -> Iterator[Finding]:
             yield Finding("index", Verdict.WARN, detail, mend)
         else:
             yield Finding("index", Verdict.OK, detail, "" if documents else "`plumbline ingest PATH` fills it")
+        if not corpus.literal.is_indexed:
+            detail = "the database has no index of trigrams: exact search finds the same, and reads all texts for it"
+            mend = "Postgres: as its owner, CREATE EXTENSION pg_trgm; SQLite: 3.34 or later with FTS5"
+            yield Finding("exact", Verdict.WARN, detail, mend)
 
 
 def _show(findings: list[Finding]) -> None:
