@@ -148,7 +148,8 @@ def _show_query(console: Console, told: dict[str, Any]) -> None:
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in told["weights"].items())
     terms = ", ".join(f"{term} {weight:.2f}" for term, weight in told["terms"].items())
     found = ", ".join(f"{name} {count}" for name, count in told["candidates"].items())
-    lines = {"class": told["kind"], "weights": weights, "literally": ", ".join(told["needles"]), "terms": terms}
+    fitted = "" if told["fitted"] is None else f" (fitted to {told['fitted'] or 'all collections'})"
+    lines = {"kind": told["kind"], "weights": weights + fitted, "literally": ", ".join(told["needles"]), "terms": terms}
     lines["corrected"] = ", ".join(f"{word} to {meant}" for word, meant in told["corrections"].items())
     lines["synonyms"] = ", ".join(f"{word}: {', '.join(others)}" for word, others in told["synonyms"].items())
     lines["found"] = found
@@ -160,6 +161,7 @@ def _show_reasons(console: Console, told: dict[str, Any]) -> None:
     for name, leg in (("meaning", told["dense"]), ("words", told["sparse"])):
         if leg:
             lines[name] = f"rank {leg['rank']}, score {leg['score']:.3f}, adds {leg['contribution']:.3f}"
+    lines["title"] = f"adds {told['title']:.3f}" if told["title"] else ""
     lines["literally"] = ", ".join(told["exact"])
     if told["rerank"]:
         lines["reranker"] = f"score {told['rerank']['score']:.3f}, rank {told['rerank']['rank_before']} before"

@@ -12,6 +12,7 @@ from service.retrieval.candidates import Candidates
 from service.retrieval.explanations import Calibrated, HitExplanation, LegExplanation, QueryExplanation
 from service.retrieval.fusion import Weights
 from service.retrieval.judging import Judged
+from service.retrieval.lexicon.synonyms import Synonym
 from service.retrieval.ordering import Ordered
 from service.retrieval.reading import Hit
 from service.retrieval.relevance import coverage_of
@@ -33,6 +34,7 @@ class Explainer:
     weights: Weights
     fitted: str | None
     held: frozenset[ChunkId]
+    corrections: tuple[tuple[str, str], ...]
 
     @property
     def candidates(self) -> Candidates:
@@ -47,8 +49,8 @@ class Explainer:
             fitted=self.fitted,
             needles=self.understood.needles,
             terms=dict(sorted(self.judged.weights.items(), key=lambda entry: (-entry[1], entry[0]))),
-            corrections={},
-            synonyms={},
+            corrections=dict(self.corrections),
+            synonyms=_grouped(self.understood.synonyms),
             candidates={
                 "dense": len(legs.dense),
                 "sparse": len(legs.sparse),
@@ -110,3 +112,10 @@ class Explainer:
 
 def _ranked(hits: Sequence[IndexHit]) -> dict[ChunkId, tuple[int, float]]:
     return {hit.id: (rank, hit.score) for rank, hit in enumerate(hits, start=1)}
+
+
+def _grouped(synonyms: Sequence[Synonym]) -> dict[str, tuple[str, ...]]:
+    grouped: dict[str, tuple[str, ...]] = {}
+    for synonym in synonyms:
+        grouped[synonym.written] = (*grouped.get(synonym.written, ()), synonym.expansion)
+    return grouped

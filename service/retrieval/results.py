@@ -70,7 +70,7 @@ class SearchResult:
     """Passages best first; `total` counts all that matched, `timings_ms` the stages.
 
     `complete`: there are no more than `total`. `index_version` names the generation of the corpus that was searched.
-    `rerank`: whether there was a second look.
+    `rerank`: whether there was a second look. `corrections`: misspelt words with what was looked for as well.
     """
 
     passages: tuple[Passage, ...]
@@ -82,3 +82,4 @@ class SearchResult:
     complete: bool = True
     rerank: RerankOutcome = field(default_factory=lambda: RerankOutcome(skipped=RerankSkip.OFF))
     explanation: QueryExplanation | None = None
+    corrections: tuple[tuple[str, str], ...] = ()

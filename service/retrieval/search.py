@@ -14,6 +14,9 @@ from service.retrieval.explaining import Explainer
 from service.retrieval.facets import FacetCounts, check_facets, count_facets
 from service.retrieval.fusion import Weights
 from service.retrieval.judging import Judged, assess
+from service.retrieval.lexicon.lexicon import Lexicon
+from service.retrieval.lexicon.spelling import confirmed
+from service.retrieval.lexicon.synonyms import read_synonyms
 from service.retrieval.listing import SORTED, Listing, by_time, relevant
 from service.retrieval.ordering import Ordered, order, settle
 from service.retrieval.presenting import show
@@ -36,6 +39,7 @@ class Searcher:
         self._settings = settings
         self._second_look = second_look or SecondLook()
         self._titles = Titles(corpus.sparse)
+        self._lexicon = Lexicon(corpus.database, corpus.sparse, read_synonyms(settings.synonyms, corpus.sparse))
 
     def search(self, scope: Scope, query: SearchQuery) -> SearchResult:
         """Passages best first, with the relevance of the whole result; ties in the order of the chunk ids.
@@ -46,12 +50,12 @@ class Searcher:
         Raises: InvalidRequest for a bad filter or facet, BackendUnavailable.
         """
         with self._corpus.pinned() as view:
-            return _Search(view, self._settings, self._second_look, self._titles, scope, query).run()
+            return _Search(view, self._settings, self._second_look, self._lexicon, self._titles, scope, query).run()
 
     def legs(self, scope: Scope, query: SearchQuery) -> LegsSeen:
         """What each leg says to a query, before anything is weighed: what weights are fitted to."""
         with self._corpus.pinned() as view:
-            understood = understand(view, query)
+            understood = understand(view, self._lexicon, scope, query)
             finder = Finder(view, scope, query, self._settings.candidates, self._titles)
             return finder.observe(understood)
 
@@ -102,6 +106,7 @@ class _Search:
     corpus: CorpusView
     settings: RetrievalSettings
     second_look: SecondLook
+    lexicon: Lexicon
     titles: Titles
     scope: Scope
     query: SearchQuery
@@ -110,7 +115,7 @@ class _Search:
         query, watch, reader = self.query, Stopwatch(), Reader(self.corpus, self.scope)
         if query.facets:
             check_facets(query.facets, self.corpus.metadata_keys(self.scope))
-        understood = understand(self.corpus, query)
+        understood = understand(self.corpus, self.lexicon, self.scope, query)
         watch.lap("embed")
         weights, fitted = self._weights(understood)
         finder = Finder(self.corpus, self.scope, query, self.settings.candidates, self.titles)
@@ -129,10 +134,11 @@ class _Search:
         facets = self._facets(listing) if query.facets else {}
         if facets:
             watch.lap("facets")
+        corrections = _corrections(understood, hits)
         explainer = None
         if query.explain:
             ordered = replace(ordered, candidates=pool.candidates)
-            explainer = Explainer(understood, ordered, judged, weights, fitted, listing.held)
+            explainer = Explainer(understood, ordered, judged, weights, fitted, listing.held, corrections)
         shown = self._present(understood, entries, judged, _Told(ordered, listing, explainer))
         if query.highlighting is Highlighting.MEANING:
             watch.lap("highlight")
@@ -144,6 +150,7 @@ class _Search:
             facets=facets,
             complete=complete,
             rerank=ordered.outcome,
+            corrections=corrections,
             explanation=explainer.query() if explainer else None,
             timings_ms=watch.timings_ms(),
             index_version=self.corpus.index_version,
@@ -210,3 +217,12 @@ class _Search:
                 )
             )
         return tuple(passages)
+
+
+def _corrections(understood: Understood, hits: Sequence[Hit]) -> tuple[tuple[str, str], ...]:
+    """What misspelt words were taken for, as far as a passage that the caller may read shows it."""
+    if not understood.corrections:
+        return ()
+    passages = [hit.passage for hit in hits]
+    texts = (text for one in passages for text in (one.document.title, *one.chunk.heading_path, one.chunk.text))
+    return confirmed(understood.corrections, texts)

@@ -8,8 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.corpus.corpus import CorpusView
-from ingestion.corpus.sparse import SparseEncoder, SparseVector
+from ingestion.corpus.scope import Scope
+from ingestion.corpus.sparse import SparseVector
 from service.retrieval.highlighting import QueryTerms
+from service.retrieval.lexicon.lexicon import Lexicon
+from service.retrieval.lexicon.spelling import Correction
+from service.retrieval.lexicon.synonyms import Synonym
 from service.retrieval.needles import find_needles
 from service.retrieval.query import SearchMode, SearchQuery
 from service.retrieval.traits import QueryClass, classify, lead
@@ -23,7 +27,7 @@ class Understood:
     """A query as the legs take it; a vector is None where its leg is not to run.
 
     `dense` is `(dim,) float32`, L2-normalised. `needles` are looked for as they are written. `kind` is the query's
-    form.
+    form. `corrections` of misspelt words may be shown as far as `spelling.confirmed` says.
     """
 
     terms: QueryTerms
@@ -31,9 +35,11 @@ class Understood:
     sparse: SparseVector | None = None
     needles: tuple[str, ...] = ()
     kind: QueryClass = QueryClass.QUESTION
+    corrections: tuple[Correction, ...] = ()
+    synonyms: tuple[Synonym, ...] = ()
 
 
-def understand(corpus: CorpusView, query: SearchQuery) -> Understood:
+def understand(corpus: CorpusView, lexicon: Lexicon, scope: Scope, query: SearchQuery) -> Understood:
     """The query in the terms of this generation. Raises: BackendUnavailable if the embedder does not answer."""
     mode = query.mode
     dense = corpus.embedder.embed_query(query.text) if mode in (SearchMode.HYBRID, SearchMode.SEMANTIC) else None
@@ -43,15 +49,16 @@ def understand(corpus: CorpusView, query: SearchQuery) -> Understood:
     elif mode is SearchMode.HYBRID:
         needles = find_needles(query.text)
     kind = classify(query.text, needles)
-    sparse = None if mode is SearchMode.SEMANTIC else _words(corpus.sparse, query.text, kind)
-    return Understood(QueryTerms(query.text, corpus.sparse), dense, sparse, needles, kind)
+    words = lexicon.understand(scope, query.text, query.selection.collections)
+    sparse = None if mode is SearchMode.SEMANTIC else words.corrected or words.sparse
+    if sparse is not None and kind is QueryClass.TICKET:
+        sparse = _emphasise(sparse, corpus.sparse.encode_query(lead(query.text), words.languages))
+    terms = QueryTerms(query.text, corpus.sparse, words.languages, words.readings)
+    return Understood(terms, dense, sparse, needles, kind, words.corrections, words.synonyms)
 
 
-def _words(encoder: SparseEncoder, text: str, kind: QueryClass) -> SparseVector:
-    """The terms of a query; of a long one those that it begins with count most."""
-    vector = encoder.encode_query(text)
-    if kind is not QueryClass.TICKET:
-        return vector
-    first = frozenset(encoder.encode_query(lead(text)).indices)
+def _emphasise(vector: SparseVector, opening: SparseVector) -> SparseVector:
+    """The terms of a ticket: those that it begins with count most."""
+    first = frozenset(opening.indices)
     weights = (w * (1 + _LEAD * (i in first)) for i, w in zip(vector.indices, vector.values, strict=True))
     return SparseVector(vector.indices, tuple(weights))

@@ -175,3 +175,33 @@ def test_evaluation_ranks_documents(searcher: Searcher) -> None:
 
     assert [outcome.rank for outcome in evaluation.outcomes] == [1, None, None]
     assert evaluation.hit_rate(1) == evaluation.mean_reciprocal_rank() == 0.5
+
+
+def test_a_misspelt_word_finds_what_it_is_taken_for_and_says_so(searcher: Searcher) -> None:
+    result = searcher.search(SCOPE, SearchQuery("restart the gatewya", mode=SearchMode.KEYWORD))
+
+    assert _documents(result)[0] == "gateway"
+    assert result.corrections == (("gatewya", "gateway"),)
+    assert searcher.search(SCOPE, SearchQuery("restart the gateway")).corrections == ()
+
+
+def test_a_correction_that_no_readable_hit_shows_is_not_told(searcher: Searcher) -> None:
+    nobody = Scope(TenantId("default"), frozenset({"nothing"}))
+
+    for scope in (nobody, Scope(TenantId("other"))):
+        result = searcher.search(scope, SearchQuery("restart the gatewya"))
+        shown = " ".join(passage.indexed.chunk.text for passage in result.passages)
+        assert result.corrections == () or "gateway" in shown.casefold()
+
+
+def test_synonyms_of_a_file_find_what_is_written_otherwise(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "synonyms.txt").write_text("edgeproxy, gateway\n")
+    query = SearchQuery("edgeproxy", mode=SearchMode.KEYWORD, explain=True)
+
+    plain = Searcher(bench.corpus, RetrievalSettings()).search(SCOPE, query)
+    knowing = Searcher(bench.corpus, RetrievalSettings(synonyms=tmp_path / "synonyms.txt")).search(SCOPE, query)
+
+    assert "gateway" not in _documents(plain)
+    assert "gateway" in _documents(knowing)
+    assert knowing.explanation is not None
+    assert knowing.explanation.synonyms == {"edgeproxy": ("gateway",)}

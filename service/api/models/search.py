@@ -266,6 +266,13 @@ class RerankModel(Reply):
         return cls(applied=outcome.applied, scored=len(outcome.scores), reason=outcome.skipped)
 
 
+class CorrectionModel(Reply):
+    """A word that no document has, and one of a hit that it is taken for."""
+
+    written: str
+    meant: str
+
+
 class SearchResponse(Reply):
     """Passages, best first, and how relevant the whole result is."""
 
@@ -277,6 +284,7 @@ class SearchResponse(Reply):
     hits: list[HitModel]
     facets: dict[str, list[FacetValue]] = Field(description="per facet its values, the most frequent first")
     rerank: RerankModel
+    corrections: list[CorrectionModel] = Field(description="misspelt words, and what was looked for as well")
     explanation: QueryExplanationModel | None = Field(description="with `explain`")
     timings_ms: dict[str, float]
 
@@ -294,6 +302,7 @@ class SearchResponse(Reply):
                 for name, values in result.facets.items()
             },
             rerank=RerankModel.of(result.rerank),
+            corrections=[CorrectionModel(written=written, meant=meant) for written, meant in result.corrections],
             explanation=read_as(result.explanation),
             timings_ms=rounded(result.timings_ms),
         )
