@@ -40,6 +40,7 @@ _SPACE_LOW_BYTES = 2_000_000_000
 _SPACE_OUT_BYTES = 200_000_000
 _EMBEDDED_CHUNKS = 300_000
 _TIMEOUT_S = 5.0
+_PASSAGE = "restart the gateway when it answers 502 " * 21 + "and then wait"
 
 
 class Verdict(StrEnum):
@@ -151,9 +152,9 @@ def _reranker(settings: ServiceSettings) -> Iterator[Finding]:
         if isinstance(reranker, NoReranker):
             yield Finding("reranker", Verdict.OK, "none: results stay in their first order")
             return
-        passages = ["restart it", "it was restarted"] * (settings.reranker.candidates // 2)
+        passages = [_PASSAGE] * settings.reranker.candidates
         outcome = rerank(reranker, "does it work?", passages, settings.reranker.budget_ms)
-        scored = f"{len(outcome.scores)} of {len(passages)} short passages in {outcome.elapsed_ms:.0f} ms"
+        scored = f"{len(outcome.scores)} of {len(passages)} passages of 150 words in {outcome.elapsed_ms:.0f} ms"
         if outcome.skipped is None:
             yield Finding("reranker", Verdict.OK, f"{reranker.name}: {scored}")
         else:
