@@ -18,7 +18,9 @@ from statistics import mean, median, quantiles
 from time import perf_counter
 
 from benchmarks.corpora import REPO, SCOPE, eval_data, sample_documents
+from benchmarks.embeddings import remembering
 from ingestion.corpus.corpus import Corpus, open_corpus
+from ingestion.corpus.embedding import Embedder
 from ingestion.corpus.records import Document, DocumentId, DocumentSource
 from ingestion.parsing import DocumentParser
 from ingestion.pipeline import Pipeline
@@ -106,10 +108,10 @@ def golden_questions(path: Path) -> list[Question]:
     ]
 
 
-def clapnq_questions() -> list[Question]:
+def clapnq_questions(every: int = 2) -> list[Question]:
     """Every second question of clapnq; the passage that was judged is in the corpus for both kinds."""
     with gzip.open(eval_data() / "answers" / "clapnq_rag.jsonl.gz", "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines][::2]
+        rows = [json.loads(line) for line in lines][::every]
     return [
         Question(
             row["question"],
@@ -173,10 +175,10 @@ def answer(corpus: Corpus, found: Found, *, by_meaning: bool = True) -> Outcome:
     return Outcome(found, extracts, (perf_counter() - started) * 1e3)
 
 
-def rank(corpus: Corpus, found: Found) -> Ranked | None:
+def rank(embedder: Embedder, found: Found) -> Ranked | None:
     """The signals of a question; None where there is nothing to rank."""
     reader = Reader()
-    extractor = Extractor(reader, GroundingScorer(reader), corpus.embedder)
+    extractor = Extractor(reader, GroundingScorer(reader), embedder)
     asked = Asked.of(reader, found.question.text)
     candidates = [item for at, passage in enumerate(found.passages) for item in candidates_of(reader, at, passage)]
     if not candidates or not asked.stems:
@@ -243,11 +245,13 @@ def run(data: Path, wanted: Sequence[str], *, fitting: bool, details: bool) -> N
     for name in wanted:
         documents, questions, folder = sets[name]
         with corpus_of(documents(), data / folder, data / "models") as corpus:
-            founds = find(corpus, questions())
             if fitting:
-                ranked = ((found, rank(corpus, found)) for found in founds)
-                samples[name] = [(found, signals) for found, signals in ranked if signals is not None]
+                founds = find(corpus, clapnq_questions(1) if name == "clapnq" else questions())
+                with remembering(corpus.embedder, data / f"{name}.embeddings") as embedder:
+                    ranked = ((found, rank(embedder, found)) for found in founds)
+                    samples[name] = [(found, signals) for found, signals in ranked if signals is not None]
                 continue
+            founds = find(corpus, questions())
             outcomes = [answer(corpus, found) for found in founds]
             print_table(name, outcomes)
             print_table(f"{name}, words only", [answer(corpus, found, by_meaning=False) for found in founds])

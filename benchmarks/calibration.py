@@ -1,23 +1,40 @@
-"""Logistic regression and its quality for benchmarks.relevance, in numpy alone."""
+"""Logistic regression, held-out probabilities and how good they are, for benchmarks.relevance; numpy alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from benchmarks.relevance import Sample
-
 Vector = NDArray[np.float64]
-KIND_WEIGHTS = {"covered": 1.0, "uncovered": 0.6, "off-topic": 0.6}
-"""What one query counts: the kinds are of unequal number, and nearly half of all questions may find nothing."""
-TARGETS = {"covered": 1.0, "uncovered": 0.35, "off-topic": 0.0}
-"""What the model aims at. The right subject without an answer lies between: weak, so that an answer is tried and
-its sentences are checked, while what is off topic is refused at once."""
-STRONG, WEAK = 0.6, 0.18
+Mask = NDArray[np.bool_]
+Strings = NDArray[np.str_]
+BINS = 10
+FOLDS = 5
+RESAMPLES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One bin of a reliability plot: its share of all, the mean probability in it, and how often it came true."""
+
+    share: float
+    predicted: float
+    true: float
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 def fit(features: Vector, truth: Vector, weights: Vector) -> Vector:
@@ -38,6 +55,23 @@ def predict(features: Vector, beta: Vector) -> Vector:
     return np.asarray(1 / (1 + np.exp(-(beta[0] + features @ beta[1:]))))
 
 
+def hold_out(features: Vector, truth: Vector, weights: Vector, groups: Strings) -> Vector:
+    """Each row's probability by a model that was fitted on the other groups."""
+    p = np.zeros(len(truth))
+    for group in sorted(set(groups.tolist())):
+        here = groups == group
+        p[here] = predict(features[here], fit(features[~here], truth[~here], weights[~here]))
+    return p
+
+
+def folds_of(queries: Sequence[str], seed: int = 0) -> Strings:
+    """A fold per query; the same text, whatever was asked of it, is in one fold."""
+    texts = sorted(set(queries))
+    order = np.random.default_rng(seed).permutation(len(texts))
+    fold = {texts[at]: str(place % FOLDS) for place, at in enumerate(order)}
+    return np.array([fold[text] for text in queries])
+
+
 def auroc(truth: Vector, scores: Vector) -> float:
     """Chance that a random positive scores above a random negative; ties count half."""
     positives, negatives = scores[truth == 1], scores[truth == 0]
@@ -48,77 +82,52 @@ def auroc(truth: Vector, scores: Vector) -> float:
     return float(wins.mean() / 2 / len(negatives))
 
 
-def calibration_error(truth: Vector, p: Vector, bins: int = 10) -> float:
-    """Expected calibration error over equally wide bins."""
-    which = np.minimum((p * bins).astype(int), bins - 1)
-    gaps = [abs(truth[which == b].mean() - p[which == b].mean()) * (which == b).mean() for b in set(which.tolist())]
-    return float(sum(gaps))
+def reliability(truth: Vector, p: Vector, weights: Vector, *, equal_mass: bool = False) -> list[Bin]:
+    """The bins of a reliability plot: equally wide, or with equal shares of the weight."""
+    if equal_mass:
+        order = np.argsort(p, kind="stable")
+        before = np.cumsum(weights[order]) / weights.sum()
+        which = np.empty(len(p), int)
+        which[order] = np.minimum((before * BINS - 1e-9).astype(int), BINS - 1)
+    else:
+        which = np.minimum((p * BINS).astype(int), BINS - 1)
+    return list(_bins(which, truth, p, weights))
 
 
-def fit_queries(name: str, signals: Sequence[str], samples: Sequence[Sample]) -> None:
-    """Print the quality on each collection held out, and the coefficients fitted on all."""
-    features = np.array([[sample.observed.values()[signal] for signal in signals] for sample in samples])
-    kinds = np.array([sample.kind for sample in samples])
-    truth = np.array([TARGETS[kind] for kind in kinds])
-    weights = np.array([KIND_WEIGHTS[kind] for kind in kinds])
-    groups = np.array([sample.collection for sample in samples])
-
-    print(f"\nquery model {name}: each collection by a model of the others")
-    print(f"{'':20}{'AUROC':>18}{'covered':>24}{'uncovered':>24}{'off-topic':>24}")
-    print(f"{'':20}{'off-topic':>9}{'uncov.':>9}" + f"{'strong':>8}{'weak':>8}{'none':>8}" * 3)
-
-    def row(group: str, p: Vector, here: NDArray[np.bool_]) -> None:
-        kind, true = kinds[here], truth[here]
-        true = (true == 1).astype(float)
-        off = auroc(true[kind != "uncovered"], p[kind != "uncovered"])
-        uncovered = auroc(true[kind != "off-topic"], p[kind != "off-topic"])
-        shares = ""
-        for name_ in KIND_WEIGHTS:
-            of_kind = p[kind == name_]
-            strong, none = float((of_kind >= STRONG).mean()), float((of_kind < WEAK).mean())
-            shares += f"{strong:8.2f}{1 - strong - none:8.2f}{none:8.2f}"
-        print(f"{group:20}{off:9.3f}{uncovered:9.3f}{shares}")
-
-    _hold_out(groups, lambda train: fit(features[train], truth[train], weights[train]), features, row)
-    beta = fit(features, truth, weights)
-    print(f"{name}.query = {_literal(signals, beta)}")
+def _bins(which: NDArray[np.int_], truth: Vector, p: Vector, weights: Vector) -> Iterator[Bin]:
+    for number in sorted(set(which.tolist())):
+        here = which == number
+        total = weights[here].sum()
+        if total > 0:
+            yield Bin(
+                float(total / weights.sum()),
+                float((weights[here] * p[here]).sum() / total),
+                float((weights[here] * truth[here]).sum() / total),
+            )
 
 
-def fit_passages(name: str, signals: Sequence[str], samples: Sequence[Sample]) -> None:
-    """The same for single passages of covered and off-topic queries."""
-    rows = [
-        (sample.collection, seen, relevant)
-        for sample in samples
-        if sample.kind != "uncovered"
-        for seen, relevant in sample.passages
-    ]
-    features = np.array([[seen[signal] for signal in signals] for _, seen, _ in rows])
-    truth = np.array([float(relevant) for *_, relevant in rows])
-    groups = np.array([group for group, *_ in rows])
-    ones = np.ones(len(rows))
-
-    print(f"\npassage model {name}: each collection by a model of the others")
-
-    def row(group: str, p: Vector, here: NDArray[np.bool_]) -> None:
-        print(
-            f"{group:20} AUROC {auroc(truth[here], p):.3f}  calibration error {calibration_error(truth[here], p):.3f}"
-        )
-
-    _hold_out(groups, lambda train: fit(features[train], truth[train], ones[train]), features, row)
-    print(f"{name}.passage = {_literal(signals, fit(features, truth, ones))}")
+def calibration_error(truth: Vector, p: Vector, weights: Vector, *, equal_mass: bool = False) -> float:
+    """Expected calibration error (Naeini et al. 2015): the mean gap between probability and frequency over the bins."""
+    bins = reliability(truth, p, weights, equal_mass=equal_mass)
+    return sum(bin_.share * abs(bin_.predicted - bin_.true) for bin_ in bins)
 
 
-def _hold_out(
-    groups: NDArray[np.str_],
-    train: Callable[[NDArray[np.bool_]], Vector],
-    features: Vector,
-    row: Callable[[str, Vector, NDArray[np.bool_]], None],
-) -> None:
-    for group in sorted(set(groups.tolist())):
-        here = groups == group
-        row(group, predict(features[here], train(~here)), here)
+def interval(measure: Callable[[Vector], float], clusters: Sequence[str], weights: Vector, seed: int = 0) -> Interval:
+    """A figure over weighted rows, with the interval that resampling whole clusters (queries) gives.
+
+    `measure` takes the weights of the rows.
+    """
+    names, which = np.unique(np.array(clusters), return_inverse=True)
+    draw = np.random.default_rng(seed)
+    values = []
+    for _ in range(RESAMPLES):
+        counts = np.bincount(draw.integers(len(names), size=len(names)), minlength=len(names))
+        values.append(measure(weights * counts[which]))
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return Interval(measure(weights), float(low), float(high))
 
 
-def _literal(signals: Sequence[str], beta: Vector) -> str:
-    weights = ", ".join(f'"{signal}": {weight:.2f}' for signal, weight in zip(signals, beta[1:], strict=True))
-    return f"Logistic({beta[0]:.2f}, {{{weights}}})"
+def share(part: Mask, whole: Mask, weights: Vector) -> float:
+    """The weighted share of `whole` that is also in `part`."""
+    total = weights[whole].sum()
+    return float(weights[whole & part].sum() / total) if total > 0 else float("nan")

@@ -34,10 +34,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.bruteforce import DENSE_WEIGHT, Collection, legs
 from benchmarks.corpora import eval_data
 from benchmarks.cuts import Cut, ways
 from benchmarks.fusion import ndcg
-from benchmarks.relevance import DENSE_WEIGHT, Collection, legs
 from ingestion.corpus.embedding import Embedder, open_embedder
 from ingestion.corpus.records import Chunk, ChunkId, ParsedDocument, Span
 from ingestion.corpus.sparse import SparseEncoder

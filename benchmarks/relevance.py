@@ -1,270 +1,105 @@
-"""Fits and checks the relevance calibration: `python -m benchmarks.relevance [--data FOLDER] [--cache FOLDER]`.
+"""Fits and checks the calibration of relevance: `python -m benchmarks.relevance [--write]`.
 
-Every collection is searched by brute force with the product's own embedder, sparse encoder, fusion and signals:
-
-    covered    a query whose judged documents are in the collection
-    uncovered  the same query with those documents taken out: the right subject, no answer
-    off-topic  queries of other collections, and customers' messages to a bank
-
-It prints the coefficients for service/retrieval/relevance.py, fitted on all collections, and the quality on each
-collection of a model fitted on the others.
+Every collection is ingested and searched by the product itself (`judged`); the corpora are kept in the cache folder and
+rebuilt, embeddings reused, when chunker or encoder changed. Prints how good models are that were fitted on the other
+collections, or on other queries. `--write` fits on everything and writes service/retrieval/coefficients.py, the
+figures in docs/quality/relevance.md and its reliability plot.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import hashlib
-import json
-import math
-import os
-import random
+import pickle
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ingestion.corpus.embedding import Embedder, open_embedder
-from ingestion.corpus.records import ChunkId, DocumentKey
-from ingestion.corpus.sparse import SparseEncoder
+from benchmarks.calibration import Vector, fit
+from benchmarks.corpora import REPO, eval_data
+from benchmarks.judged import COLLECTIONS, SAMPLE, Sample, bank_messages, corpus_of, judged_collection
+from benchmarks.judged import observe_collection as observe
+from benchmarks.relevance_report import MODELS, Rows, passages_of, queries_of, reliability_plot, report
 from ingestion.settings import EmbedderSettings
-from service.retrieval import relevance
-from service.retrieval.fusion import Weights, fuse
-from service.retrieval.highlighting import QueryTerms
-from service.retrieval.relevance import POOL, Evidence, Observations
 
-COLLECTIONS = ("runbooks_openshift", "runbooks_kubeprom", "xquad_en", "clapnq", "scifact")
-CANDIDATES = 50
-DENSE_WEIGHT = 0.6
-WORDS = 130
-DOCUMENTS = 1_000
-"""Documents of a collection beside the judged ones."""
-QUERIES = 250
-OFF_TOPIC = 250
+COEFFICIENTS = REPO / "service" / "retrieval" / "coefficients.py"
+FIGURES = REPO / "docs" / "quality" / "relevance.md"
+PLOT = REPO / "docs" / "quality" / "relevance.svg"
+_FIGURES = re.compile(r"(<!-- figures -->\n).*(<!-- end of figures -->)", re.DOTALL)
+_HEAD = '''"""The coefficients of relevance: written by `python -m benchmarks.relevance --write`, not by hand.
 
-QUERY_MODELS = {
-    "GRANITE": ("top_dense", "dense_margin", "best_coverage", "agree"),
-    "ANY_EMBEDDER": ("dense_drop", "dense_margin", "best_coverage", "agree"),
-    "LEXICAL": ("best_coverage",),
-}
-PASSAGE_MODELS = {
-    "GRANITE": ("dense", "coverage"),
-    "ANY_EMBEDDER": ("above_pool", "coverage"),
-    "LEXICAL": ("coverage",),
-}
+Fitted on {collections},
+over mixtures of half covered, a quarter uncovered and a quarter off-topic queries, each collection counting the same.
+ALONE: for a search without the lexical leg. docs/quality/relevance.md says how good they are, and where not.
+"""
 
+from __future__ import annotations
 
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """One searchable collection. `postings`: term id to (chunk numbers, weights with IDF)."""
+from service.retrieval.calibration import Calibration, Logistic
 
-    name: str
-    documents: NDArray[np.str_]
-    texts: list[str]
-    dense: NDArray[np.float32]
-    postings: dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]
-    queries: list[str]
-    vectors: NDArray[np.float32]
-    relevant: list[frozenset[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    collection: str
-    kind: str
-    observed: Observations
-    passages: list[tuple[dict[str, float], bool]]
-
-
-def parse_arguments(description: str | None) -> argparse.Namespace:
-    """`data` and `cache`, which exists."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = os.environ.get("PLUMBLINE_EVAL_DATA") or "../shared/eval"
-    parser.add_argument("--data", type=Path, default=Path(default), help="folder of the evaluation data")
-    parser.add_argument("--cache", type=Path, default=Path(".plumbline/benchmarks"), help="folder of embeddings")
-    arguments = parser.parse_args()
-    arguments.cache.mkdir(parents=True, exist_ok=True)
-    return arguments
+'''
 
 
 def main() -> None:
-    arguments = parse_arguments(__doc__)
-    embedder = open_embedder(EmbedderSettings(), arguments.cache / "models")
-    encoder = SparseEncoder()
-    collections = [load(name, arguments.data, arguments.cache, embedder, encoder) for name in COLLECTIONS]
-    bank = _sample(_read(arguments.data / "tickets/banking77_test.jsonl.gz"), 150)
-    strangers = [row["text"] for row in bank]
-    vectors = embed(strangers, arguments.cache, embedder)
-    samples = [
-        sample
-        for collection in collections
-        for sample in observe_collection(collection, collections, (strangers, vectors), encoder)
-    ]
-    report(samples)
-
-
-def load(name: str, data: Path, cache: Path, embedder: Embedder, encoder: SparseEncoder) -> Collection:
-    """A collection of the evaluation data, cut and embedded."""
-    answers = name == "clapnq"
-    folder, prefix = (data / "answers", "clapnq_") if answers else (data / "retrieval" / name, "")
-    judged: dict[str, set[str]] = {}
-    qrels = folder / f"{prefix}qrels.tsv{'' if answers else '.gz'}"
-    for line in _open(qrels).read().splitlines()[1:]:
-        query, document, grade = line.split("\t")
-        if int(grade) > 0:
-            judged.setdefault(query, set()).add(document)
-    queries = _sample([q for q in _read(folder / f"{prefix}queries.jsonl.gz") if q["id"] in judged], QUERIES)
-    rows = _read(folder / f"{prefix}corpus.jsonl.gz")
-    needed = {document for query in queries for document in judged[query["id"]]}
-    others = _sample([row for row in rows if row["id"] not in needed], DOCUMENTS)
-    kept = [row for row in rows if row["id"] in needed] + others
-    chunks = [(row["id"], f"{row['title']}\n{text}") for row in kept for text in cut(row["text"])]
-    texts = [text for _, text in chunks]
-    questions = [query["text"] for query in queries]
-    return Collection(
-        name,
-        np.array([document for document, _ in chunks]),
-        texts,
-        embed(texts, cache, embedder),
-        index(texts, encoder),
-        questions,
-        embed(questions, cache, embedder),
-        [frozenset(judged[query["id"]]) for query in queries],
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    cache = REPO / ".plumbline" / "benchmarks"
+    parser.add_argument("--cache", type=Path, default=cache, help="folder that keeps the corpora")
+    parser.add_argument("--models", type=Path, default=REPO / ".plumbline" / "models", help="folder of model weights")
+    parser.add_argument("--embedder", help="check with this model (a folder) instead of the default one")
+    parser.add_argument("--collections", nargs="+", default=[*COLLECTIONS, SAMPLE], help="which collections")
+    parser.add_argument(
+        "--samples", type=Path, help="folder that keeps what the searches saw; what is there is not searched again"
     )
+    parser.add_argument("--write", action="store_true", help="write coefficients, figures and plot")
+    arguments = parser.parse_args()
+    samples = collect(arguments)
+    text = report(samples)
+    print(text)
+    if arguments.write:
+        write(samples, text)
 
 
-def cut(text: str) -> list[str]:
-    """Paragraphs packed to about WORDS words; longer ones are cut at sentences."""
-    packed: list[str] = []
-    for paragraph in re.split(r"\n\s*\n", text):
-        pieces = [paragraph]
-        if len(paragraph.split()) > WORDS * 1.7:
-            pieces = re.split(r"(?<=[.!?])\s+|\n", paragraph)
-        for piece in pieces:
-            if packed and len(packed[-1].split()) + len(piece.split()) <= WORDS:
-                packed[-1] += "\n\n" + piece
-            else:
-                packed.append(piece)
-    return [piece for piece in packed if piece.strip()]
+def collect(arguments: argparse.Namespace) -> list[Sample]:
+    """What the searches over all collections saw."""
+    data = eval_data()
+    judged = [judged_collection(name, data) for name in arguments.collections]
+    strangers = bank_messages(data)
+    embedder = EmbedderSettings(model=arguments.embedder) if arguments.embedder else EmbedderSettings()
+    samples: list[Sample] = []
+    for collection in judged:
+        kept = None if arguments.samples is None else arguments.samples / f"{collection.name}.pickle"
+        if kept is not None and kept.exists():
+            samples += pickle.loads(kept.read_bytes())
+            continue
+        with corpus_of(collection.name, data, arguments.cache, arguments.models, embedder) as corpus:
+            seen = list(observe(corpus, collection, judged, strangers))
+        if kept is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(pickle.dumps(seen))
+        samples += seen
+    return samples
 
 
-def embed(texts: Sequence[str], cache: Path, embedder: Embedder) -> NDArray[np.float32]:
-    """Embeddings of the texts, `(n, dim) float32`, kept in `cache`."""
-    key = hashlib.sha256("\0".join([embedder.name, *texts]).encode()).hexdigest()[:24]
-    path = cache / f"{key}.npy"
-    if not path.exists():
-        np.save(path, embedder.embed_documents(texts))
-    return np.asarray(np.load(path), dtype=np.float32)
+def write(samples: Sequence[Sample], text: str) -> None:
+    """Fit every model on all collections but the sample documents, and write the three files."""
+    fitted = [sample for sample in samples if sample.collection != SAMPLE]
+    names = ", ".join(sorted({sample.collection for sample in fitted}))
+    lines = [_HEAD.format(collections=names)]
+    for name, model in MODELS.items():
+        passage = _literal(model.passage, passages_of(fitted, model.mode, model.passage))
+        query = _literal(model.query, queries_of(fitted, model.mode, model.query))
+        lines.append(f"{name} = Calibration(\n    passage={passage},\n    query={query},\n)\n")
+    COEFFICIENTS.write_text("".join(lines), encoding="utf-8")
+    figures = FIGURES.read_text(encoding="utf-8")
+    FIGURES.write_text(_FIGURES.sub(lambda match: f"{match[1]}{text}\n{match[2]}", figures), encoding="utf-8")
+    PLOT.write_text(reliability_plot(samples), encoding="utf-8")
 
 
-def index(texts: Sequence[str], encoder: SparseEncoder) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """The inverted index, weights multiplied by Qdrant's IDF."""
-    found: dict[int, list[tuple[int, float]]] = {}
-    for number, text in enumerate(texts):
-        vector = encoder.encode_document(text)
-        for term, weight in zip(vector.indices, vector.values, strict=True):
-            found.setdefault(term, []).append((number, weight))
-    postings = {}
-    for term, entries in found.items():
-        idf = math.log(1 + (len(texts) - len(entries) + 0.5) / (len(entries) + 0.5))
-        numbers = np.array([number for number, _ in entries])
-        postings[term] = (numbers, idf * np.array([weight for _, weight in entries]))
-    return postings
-
-
-def observe_collection(
-    collection: Collection,
-    everything: Sequence[Collection],
-    strangers: tuple[list[str], NDArray[np.float32]],
-    encoder: SparseEncoder,
-) -> Iterable[Sample]:
-    """Samples of all three kinds over one collection."""
-    for query, vector, relevant in zip(collection.queries, collection.vectors, collection.relevant, strict=True):
-        yield observe(collection, "covered", (query, vector), relevant, encoder)
-        yield observe(collection, "uncovered", (query, vector), relevant, encoder)
-    family = collection.name.partition("_")[0]
-    foreign = [
-        entry
-        for other in everything
-        if other.name.partition("_")[0] != family
-        for entry in zip(other.queries, other.vectors, strict=True)
-    ]
-    for entry in [*_sample(foreign, OFF_TOPIC - 100), *_sample(list(zip(*strangers, strict=True)), 100)]:
-        yield observe(collection, "off-topic", entry, frozenset(), encoder)
-
-
-def observe(
-    collection: Collection,
-    kind: str,
-    query: tuple[str, NDArray[np.float32]],
-    relevant: frozenset[str],
-    encoder: SparseEncoder,
-) -> Sample:
-    """What the product would see for one query; `uncovered` takes the relevant documents out first."""
-    text, _ = query
-    hidden = np.isin(collection.documents, sorted(relevant)) if kind == "uncovered" else None
-    dense, sparse = legs(collection, query, encoder, hidden)
-    terms = QueryTerms(text, encoder)
-    pool = []
-    for id_, _ in fuse(dense, sparse, Weights(DENSE_WEIGHT)).ranking[:POOL]:
-        document = DocumentKey(str(collection.documents[int(id_)]))
-        matched = terms.matched(collection.texts[int(id_)])
-        pool.append(Evidence(document, dense.get(id_), sparse.get(id_), matched))
-    weights_of = relevance.weigh_terms(terms.terms, pool)
-    seen = relevance.passage_signals(pool, weights_of)
-    labelled = [(signals, entry.document in relevant) for signals, entry in zip(seen, pool, strict=True)]
-    return Sample(collection.name, kind, relevance.observe(pool, weights_of), labelled)
-
-
-def legs(
-    collection: Collection,
-    query: tuple[str, NDArray[np.float32]],
-    encoder: SparseEncoder,
-    hidden: NDArray[np.bool_] | None = None,
-) -> tuple[dict[ChunkId, float], dict[ChunkId, float]]:
-    """The best CANDIDATES of each leg, chunk numbers as ids, without the hidden ones."""
-    text, vector = query
-    scores = np.zeros(len(collection.texts))
-    for term in encoder.encode_query(text).indices:
-        if term in collection.postings:
-            numbers, weights = collection.postings[term]
-            scores[numbers] += weights
-    sparse = {id_: score for id_, score in _top(scores, hidden).items() if score > 0}
-    return _top(collection.dense @ vector, hidden), sparse
-
-
-def _top(scores: NDArray[Any], hidden: NDArray[np.bool_] | None) -> dict[ChunkId, float]:
-    if hidden is not None:
-        scores = np.where(hidden, -np.inf, scores)
-    order = np.argsort(-scores, kind="stable")[:CANDIDATES]
-    return {ChunkId(str(number)): float(scores[number]) for number in order if np.isfinite(scores[number])}
-
-
-def report(samples: Sequence[Sample]) -> None:
-    """Print quality, then coefficients."""
-    from benchmarks.calibration import fit_passages, fit_queries
-
-    for name, signals in QUERY_MODELS.items():
-        fit_queries(name, signals, samples)
-    for name, signals in PASSAGE_MODELS.items():
-        fit_passages(name, signals, samples)
-
-
-def _open(path: Path) -> Any:
-    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    with _open(path) as lines:
-        return [json.loads(line) for line in lines]
-
-
-def _sample(items: list[Any], count: int) -> list[Any]:
-    return random.Random(7).sample(items, min(count, len(items)))
+def _literal(signals: Sequence[str], rows: Rows) -> str:
+    beta: Vector = fit(rows.features, rows.truth, rows.weights)
+    weights = ", ".join(f'"{signal}": {weight:.2f}' for signal, weight in zip(signals, beta[1:], strict=True))
+    return f"Logistic({np.round(beta[0], 2)}, {{{weights}}})"
 
 
 if __name__ == "__main__":

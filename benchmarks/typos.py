@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from benchmarks.relevance import cut
+from benchmarks.bruteforce import cut
 from ingestion.corpus.database import migrate_corpus, open_database, write_transaction
 from ingestion.corpus.lexicon import WordRecorder
 from ingestion.corpus.records import Element, ElementKind, Span

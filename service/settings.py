@@ -53,8 +53,8 @@ class RetrievalSettings(_Group):
         le=1,
         description="weight of the semantic leg in every hybrid search; by default the kind of query decides",
     )
-    strong_confidence: float = Field(0.6, ge=0, le=1, description="relevance from here on is labelled strong")
-    weak_confidence: float = Field(0.18, ge=0, le=1, description="relevance below is labelled none")
+    strong_confidence: float = Field(0.5, ge=0, le=1, description="relevance from here on is labelled strong")
+    weak_confidence: float = Field(0.05, ge=0, le=1, description="relevance below is labelled none")
     answer_passages: int = Field(6, ge=1, le=30, description="passages an answer is written from")
     synonyms: Path | None = Field(
         None, description="file of synonyms and abbreviations, applied to queries; docs/retrieval.md has the format"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,14 @@ from service.generation.asking import Asked
 from service.generation.candidates import Candidate
 from service.generation.facts import FactKind
 from service.generation.sentences import UnitKind
-from service.retrieval.relevance import Logistic
+from service.retrieval.calibration import Logistic
 from service.retrieval.results import Passage
 
 EMBEDDED = 16
 """Candidates compared by meaning, the best by words: short texts, some 3 ms each on a quiet core."""
 ABLATED = 3
 """Unknown words of a question that are left out by turns, at the price of embedding a query each."""
+_BEST_BARE = 3
 _TEXT_CHARS = 400
 _LEAD_CHARS = 150
 
@@ -39,13 +41,15 @@ WORDS_ONLY: Mapping[str, float] = {
     "whole": 0.42,
 }  # fmt: skip
 
-BY_MEANING = Logistic(-5.71, {"closest": 8.65, "alien": -44.21, "unnamed": -3.92})
+BY_MEANING = Logistic(
+    -13.30, {"first": 1.33, "alien": -22.41, "unnamed": -4.93, "confidence": 0.27, "bare": 18.60, "title": -2.48}
+)
 """For cosines of the default embedder; those of another mean something else."""
-BY_WORDS = Logistic(0.08, {"confidence": 0.38, "unnamed": -4.36})
+BY_WORDS = Logistic(-0.01, {"confidence": 0.59, "unnamed": -4.24, "title": -3.93, "together": 1.07})
 LEAST_COVERAGE = 0.25
 """Weighted share of the asked terms without which words alone are no ground for an answer; set by hand."""
 _CALIBRATED = frozenset({"ibm-granite/granite-embedding-30m-english"})
-ANSWERS = 0.42
+ANSWERS = 0.22
 """Probability from which the passages count as an answer."""
 
 _BACKGROUND = 0.35
@@ -66,18 +70,41 @@ class Meaning:
         self._embedder = embedder
         self.calibrated = embedder.name.partition("@")[0] in _CALIBRATED
 
-    def cosines(self, questions: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
-        """`(questions, texts)` cosines. Blocking. Raises what the embedder raises."""
+    def compare(
+        self,
+        questions: Sequence[str],
+        kept: Sequence[Candidate],
+        candidates: Sequence[Candidate],
+        passages: Sequence[Passage],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """`(questions, kept)` cosines with the kept stretches under their titles; then those of the first question with
+        the kept stretches alone, and with all `candidates` of the first passage alone.
+
+        Blocking. Raises what the embedder raises.
+        """
+        first = [bare_text_of(item) for item in candidates if item.index == candidates[0].index][:EMBEDDED]
+        texts = [text_of(item, passages[item.index]) for item in kept]
+        texts += [bare_text_of(item) for item in kept] if self.calibrated else []
+        texts += first if self.calibrated else []
+        distinct = list(dict.fromkeys(texts))
+        place = {text: at for at, text in enumerate(distinct)}
         with steady(self._embedder) as embedder:
             asked = np.stack([embedder.embed_query(question) for question in questions])
-            return np.asarray(asked @ embedder.embed_documents(texts).T, dtype=np.float32)
+            found = np.asarray(asked @ embedder.embed_documents(distinct).T, dtype=np.float32)
+        every = found[:, [place[text] for text in texts]]
+        return every[:, : len(kept)], every[0, len(kept) : 2 * len(kept)], every[0, 2 * len(kept) :]
+
+
+def bare_text_of(candidate: Candidate) -> str:
+    """What is embedded of a candidate to see whether it answers by itself: a title is about everything below it."""
+    return " ".join(candidate.raw.split())[:_TEXT_CHARS]
 
 
 def text_of(candidate: Candidate, passage: Passage) -> str:
     """What is embedded of a candidate: the titles it stands under, what leads to it, and itself."""
     titles = " > ".join((passage.indexed.document.title, *passage.indexed.chunk.heading_path))
     lead = "" if candidate.whole or not candidate.lead else " ".join(candidate.lead.split())[:_LEAD_CHARS] + " "
-    return f"{titles}\n{lead}{' '.join(candidate.raw.split())[:_TEXT_CHARS]}"
+    return f"{titles}\n{lead}{bare_text_of(candidate)}"
 
 
 def weigh(asked: Asked, candidates: Sequence[Candidate]) -> dict[str, float]:
@@ -99,7 +126,7 @@ def focus(weights: Mapping[str, float], part: Asked) -> dict[str, float]:
 def stretch_signals(
     asked: Asked, candidate: Candidate, weights: Mapping[str, float], passage: float
 ) -> dict[str, float]:
-    """The signals by words; `passage` is its score by that of the best.
+    """The signals by words; `passage` is the root of its score by that of the best.
 
     To these comes `meaning`: the cosine, in standard deviations from the mean of the candidates.
     """
@@ -121,19 +148,34 @@ def score(signals: Mapping[str, float], weights: Mapping[str, float]) -> float:
     return sum(weight * signals[name] for name, weight in weights.items())
 
 
+@dataclass(frozen=True, slots=True)
+class Cosines:
+    """Cosines with a question. `titled`: `(1 + unknown words, stretches)`, of it and of it without each unknown word,
+    with each stretch under its titles; `bare`: with the same stretches alone; `first`: with those of the first passage.
+    """
+
+    titled: NDArray[np.float32]
+    bare: NDArray[np.float32]
+    first: NDArray[np.float32]
+
+
 def answer_signals(
     asked: Asked,
     candidates: Sequence[Candidate],
     weights: Mapping[str, float],
     confidence: float,
-    cosines: NDArray[np.float32] | None,
+    titles: frozenset[str],
+    cosines: Cosines | None,
 ) -> dict[str, float]:
-    """The signals of a question.
+    """The signals of a question. `titles`: stems of what the first passage stands under.
 
     confidence  log-odds of retrieval's confidence
     coverage    weighted share of the asked terms that the passages hold
+    together    weighted share of the asked terms in the best stretch and what stands over it
+    title       the same for the titles of the first passage: where they say it all, the stretches need not
     unnamed     whether a name in the question stands nowhere in them
-    closest     the best cosine of a stretch
+    first       the best cosine of a stretch of the first passage, without its titles
+    bare        the mean of the three best cosines of stretches without their titles
     alien       how much closer the question gets without a word that they don't have: a large gain means that this
                 word was what the question is about
     """
@@ -141,18 +183,21 @@ def answer_signals(
     signals = {
         "confidence": _log_odds(confidence),
         "coverage": covered(weights, known),
+        "together": max(covered(weights, candidate.words | candidate.context) for candidate in candidates),
+        "title": covered(weights, titles),
         "unnamed": float(any(not name <= known for name in asked.names)),
     }
     if cosines is not None:
-        best = cosines.max(axis=1)
-        signals["closest"] = float(best[0])
+        best = cosines.titled.max(axis=1)
+        signals["first"] = float(cosines.first.max())
+        signals["bare"] = float(np.sort(cosines.bare)[-_BEST_BARE:].mean())
         signals["alien"] = max(0.0, float((best - best[0]).max()))
     return signals
 
 
 def probability(signals: Mapping[str, float]) -> float:
     """How likely the passages answer the question, by meaning where that is known."""
-    if "closest" in signals:
+    if "bare" in signals:
         return BY_MEANING(signals)
     return BY_WORDS(signals) if signals["coverage"] >= LEAST_COVERAGE else 0.0
 

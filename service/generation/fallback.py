@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from service.generation.answerability import (
     EMBEDDED,
     STRETCH,
     WORDS_ONLY,
+    Cosines,
     Meaning,
     answer_signals,
     covered,
@@ -28,7 +30,6 @@ from service.generation.answerability import (
     probability,
     score,
     stretch_signals,
-    text_of,
     weigh,
 )
 from service.generation.answers import SupportLabel
@@ -128,12 +129,14 @@ class Extractor:
         best = max(passage.score for passage in passages) or 1.0
 
         def by_words(part: Asked, own: Mapping[str, float], among: Sequence[Candidate]) -> list[dict[str, float]]:
-            return [stretch_signals(part, item, own, passages[item.index].score / best) for item in among]
+            # The root: scores fall steeply behind the first, and a stretch of the second is not so much worse.
+            return [stretch_signals(part, item, own, sqrt(passages[item.index].score / best)) for item in among]
 
         parts = asked.parts(self._reader)
         weighted = [focus(weights, part) for part in parts]
+        titles = self._titles(passages[candidates[0].index])
         if self._meaning is None:
-            signals = answer_signals(asked, candidates, weights, relevance.confidence, None)
+            signals = answer_signals(asked, candidates, weights, relevance.confidence, titles, None)
             ranked = [
                 Ranked(candidates, own, by_words(part, own, candidates), signals)
                 for part, own in zip(parts, weighted, strict=True)
@@ -141,17 +144,21 @@ class Extractor:
             return Ranked(candidates, weights, by_words(asked, weights, candidates), signals, ranked)
         kept = _likely(candidates, by_words(asked, weights, candidates))
         unknown = [asked.without(word) for word in asked.unknown_words(known_stems(candidates), ABLATED)]
-        texts = [text_of(item, passages[item.index]) for item in kept]
-        cosines = self._meaning.cosines([asked.text, *(part.text for part in parts), *unknown], texts)
+        questions = [asked.text, *(part.text for part in parts), *unknown]
+        cosines, bare, first = self._meaning.compare(questions, kept, candidates, passages)
         whole, apart = cosines[: len(parts) + 1], cosines[[0, *range(len(parts) + 1, len(cosines))]]
-        calibrated = apart if self._meaning.calibrated else None
-        signals = answer_signals(asked, candidates, weights, relevance.confidence, calibrated)
+        compared = Cosines(apart, bare, first) if self._meaning.calibrated else None
+        signals = answer_signals(asked, candidates, weights, relevance.confidence, titles, compared)
         spread = (whole - whole.mean(axis=1, keepdims=True)) / (whole.std(axis=1, keepdims=True) + 1e-3)
         ranked = [
             Ranked(kept, own, _with_meaning(by_words(part, own, kept), (spread[0] + row) / 2), signals)
             for part, own, row in zip(parts, weighted, spread[1:], strict=True)
         ]
         return Ranked(kept, weights, _with_meaning(by_words(asked, weights, kept), spread[0]), signals, ranked)
+
+    def _titles(self, passage: Passage) -> frozenset[str]:
+        above = (passage.indexed.document.title, *passage.indexed.chunk.heading_path)
+        return frozenset(self._reader.stems(" ".join(above)))
 
     def _identified(self, asked: Asked, passages: Sequence[Passage]) -> bool:
         """Whether every code, version and host in the question stands in some passage."""

@@ -62,7 +62,9 @@ def assess(
         for passage in found
     ]
     weights = weigh_terms(terms.terms, evidence[:POOL])
-    calibration = calibration_for(corpus.embedder.name, dense=bool(candidates.dense))
+    calibration = calibration_for(
+        corpus.embedder.name, dense=bool(candidates.dense), sparse=understood.sparse is not None
+    )
     raw_scores = score_passages(evidence, weights, calibration.passage)
     scores = never_rising(raw_scores)
     ranked = [(passage.document.key, score) for passage, score in zip(found, scores, strict=True)]

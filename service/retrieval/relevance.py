@@ -1,8 +1,12 @@
 """How relevant a passage is, and whether the corpus holds anything about the query at all.
 
-Both are logistic models over signals that every search has anyway; no language model. They were fitted and
-are checked by `python -m benchmarks.relevance`, which prints the coefficients below; docs/quality/relevance.md has
-the figures.
+Both are probabilities, by logistic models over signals that every search has anyway; no language model.
+
+    score       that the passage's document is relevant
+    confidence  that a relevant document is among the first ten passages
+
+`python -m benchmarks.relevance` fits and checks them and writes `coefficients`; docs/quality/relevance.md has the
+figures and says of which mixture of queries they are probabilities.
 """
 
 from __future__ import annotations
@@ -12,11 +16,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from ingestion.corpus.records import DocumentKey
+from service.retrieval.calibration import Calibration, Logistic
+from service.retrieval.coefficients import ANY_EMBEDDER, ANY_EMBEDDER_ALONE, GRANITE, GRANITE_ALONE, LEXICAL
 from service.retrieval.results import Relevance, RelevanceLabel, RelevanceSignals
 
 POOL = 10
 """Passages, best first, that the signals are computed from."""
 _BEST = 3
+_RIVALS = 4
+"""Further documents that the best one is compared with."""
+
+_MODEL = "ibm-granite/granite-embedding-30m-english"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +47,19 @@ class Evidence:
 class Observations:
     """The signals of one search.
 
-    top_dense     the best cosine, 0 if the dense leg did not run
-    dense_margin  its distance to the best cosine of another document
-    dense_drop    its distance to the worst cosine of the pool
-    best_coverage weighted share of the query's terms in the best of the first three passages
-    coverage      the same over the three together
-    agree         whether both legs rank one document first
-    literal       whether one of the first three contains the whole query as it was written
+    top_dense      the best cosine, 0 if the dense leg did not run
+    dense_lead     how far the best document's cosine is above the mean of the next four documents'
+    sparse_lead    the same for BM25, as a share of the best, in [0, 1]
+    best_coverage  weighted share of the query's terms in the best of the first three passages
+    coverage       the same over the three together
+    agree          whether both legs rank one document first
+    literal        whether one of the first three contains the whole query as it was written: then nothing is
+                   missing, and it matters not how many others contain it
     """
 
     top_dense: float = 0.0
-    dense_margin: float = 0.0
-    dense_drop: float = 0.0
+    dense_lead: float = 0.0
+    sparse_lead: float = 0.0
     best_coverage: float = 0.0
     coverage: float = 0.0
     agree: bool = False
@@ -59,49 +70,16 @@ class Observations:
         return {field.name: float(getattr(self, field.name)) for field in fields(self)}
 
 
-@dataclass(frozen=True, slots=True)
-class Logistic:
-    """`1 / (1 + exp(-(intercept + sum of weight x signal)))`."""
+def calibration_for(embedder: str, *, dense: bool, sparse: bool = True) -> Calibration:
+    """The calibration for an embedder's name (`model@revision`) and the legs that ran.
 
-    intercept: float
-    weights: Mapping[str, float]
-
-    def __call__(self, signals: Mapping[str, float]) -> float:
-        logit = self.intercept + sum(weight * signals[name] for name, weight in self.weights.items())
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """The models of one vector space: `passage` gives `score`, `query` gives `confidence`."""
-
-    passage: Logistic
-    query: Logistic
-
-
-# Fitted on runbooks_openshift, runbooks_kubeprom, xquad_en, clapnq and scifact.
-GRANITE = Calibration(
-    passage=Logistic(-17.61, {"dense": 19.79, "coverage": 3.85}),
-    query=Logistic(-10.29, {"top_dense": 12.42, "dense_margin": 8.53, "best_coverage": 2.54, "agree": 0.19}),
-)
-ANY_EMBEDDER = Calibration(
-    passage=Logistic(-5.57, {"above_pool": 20.95, "coverage": 4.73}),
-    query=Logistic(-3.31, {"dense_drop": 9.59, "dense_margin": 8.76, "best_coverage": 4.02, "agree": 0.43}),
-)
-LEXICAL = Calibration(
-    passage=Logistic(-4.90, {"coverage": 7.41}),
-    query=Logistic(-2.72, {"best_coverage": 6.73}),
-)
-
-_BY_MODEL: Mapping[str, Calibration] = {"ibm-granite/granite-embedding-30m-english": GRANITE}
-
-
-def calibration_for(embedder: str, *, dense: bool) -> Calibration:
-    """The calibration for an embedder's name (`model@revision`); cosines of unknown models are compared
-    among themselves only. `dense=False`: the search had no dense leg."""
+    Cosines of unknown models are compared among themselves only.
+    """
     if not dense:
         return LEXICAL
-    return _BY_MODEL.get(embedder.partition("@")[0], ANY_EMBEDDER)
+    if embedder.partition("@")[0] == _MODEL:
+        return GRANITE if sparse else GRANITE_ALONE
+    return ANY_EMBEDDER if sparse else ANY_EMBEDDER_ALONE
 
 
 def weigh_terms(terms: frozenset[str], pool: Sequence[Evidence]) -> dict[str, float]:
@@ -131,11 +109,12 @@ def observe(pool: Sequence[Evidence], weights: Mapping[str, float]) -> Observati
     best = pool[:_BEST]
     together = frozenset().union(*(evidence.matched for evidence in best))
     literal = any(evidence.literal for evidence in best)
-    top, margin, drop = _dense_signals(pool)
+    dense, sparse = _by_document(pool)
+    top = max(dense.values())
     return Observations(
         top_dense=top,
-        dense_margin=margin,
-        dense_drop=drop,
+        dense_lead=top - _rivals(dense, min(dense.values())),
+        sparse_lead=1.0 if literal else 1 - _rivals(sparse, 0.0),
         best_coverage=1.0 if literal else max(coverage_of(evidence.matched, weights) for evidence in best),
         coverage=1.0 if literal else coverage_of(together, weights),
         agree=_legs_agree(pool),
@@ -143,14 +122,27 @@ def observe(pool: Sequence[Evidence], weights: Mapping[str, float]) -> Observati
     )
 
 
-def _dense_signals(pool: Sequence[Evidence]) -> tuple[float, float, float]:
-    known = sorted(((e.dense, e.document) for e in pool if e.dense is not None), reverse=True)
-    if not known:
-        return 0.0, 0.0, 0.0
-    top, document = known[0]
-    worst = known[-1][0]
-    second = next((dense for dense, other in known if other != document), worst)
-    return top, top - second, top - worst
+def _by_document(pool: Sequence[Evidence]) -> tuple[dict[DocumentKey, float], dict[DocumentKey, float]]:
+    """Of each document the best cosine, and the best BM25 as a share of the best of all (1 where there is none).
+
+    A passage that the dense leg did not return counts as the worst that it did: it is no better than that.
+    """
+    floor = min((evidence.dense for evidence in pool if evidence.dense is not None), default=0.0)
+    best = max((evidence.sparse for evidence in pool if evidence.sparse is not None), default=0.0)
+    dense: dict[DocumentKey, float] = {}
+    sparse: dict[DocumentKey, float] = {}
+    for evidence in pool:
+        cosine = floor if evidence.dense is None else evidence.dense
+        share = (evidence.sparse or 0.0) / best if best > 0 else 1.0
+        dense[evidence.document] = max(dense.get(evidence.document, cosine), cosine)
+        sparse[evidence.document] = max(sparse.get(evidence.document, share), share)
+    return dense, sparse
+
+
+def _rivals(by_document: Mapping[DocumentKey, float], alone: float) -> float:
+    """The mean over the documents that come next to the best one; `alone` where there is no other."""
+    rivals = sorted(by_document.values(), reverse=True)[1 : 1 + _RIVALS]
+    return math.fsum(rivals) / len(rivals) if rivals else alone
 
 
 def _legs_agree(pool: Sequence[Evidence]) -> bool:
@@ -160,17 +152,35 @@ def _legs_agree(pool: Sequence[Evidence]) -> bool:
 
 
 def passage_signals(passages: Sequence[Evidence], weights: Mapping[str, float]) -> list[dict[str, float]]:
-    """The signals of each passage, in input order.
+    """The signals of each passage, in input order. What it is compared with are the documents of the first POOL.
 
-    A passage that the dense leg did not return counts as the worst that it did: it is no better than that.
+    dense        its cosine
+    coverage     weighted share of the query's terms in it
+    dense_lead   how far the best cosine of its document is above that of any other document
+    sparse_lead  how far its BM25 is above that of any other document, as a share of the best
     """
-    floor = min((evidence.dense for evidence in passages if evidence.dense is not None), default=0.0)
+    pool = passages[:POOL]
+    floor = min((evidence.dense for evidence in pool if evidence.dense is not None), default=0.0)
+    best = max((evidence.sparse for evidence in pool if evidence.sparse is not None), default=0.0)
+    dense, sparse = _by_document(pool)
     signals = []
     for evidence in passages:
-        dense = floor if evidence.dense is None else evidence.dense
-        coverage = 1.0 if evidence.literal else coverage_of(evidence.matched, weights)
-        signals.append({"dense": dense, "above_pool": dense - floor, "coverage": coverage})
+        cosine = floor if evidence.dense is None else evidence.dense
+        share = (evidence.sparse or 0.0) / best if best > 0 else 1.0
+        own = max(dense.get(evidence.document, cosine), cosine)
+        signals.append(
+            {
+                "dense": cosine,
+                "coverage": 1.0 if evidence.literal else coverage_of(evidence.matched, weights),
+                "dense_lead": own - _best_other(dense, evidence.document, floor),
+                "sparse_lead": 1.0 if evidence.literal else share - _best_other(sparse, evidence.document, 0.0),
+            }
+        )
     return signals
+
+
+def _best_other(by_document: Mapping[DocumentKey, float], document: DocumentKey, alone: float) -> float:
+    return max((value for other, value in by_document.items() if other != document), default=alone)
 
 
 def score_passages(passages: Sequence[Evidence], weights: Mapping[str, float], model: Logistic) -> list[float]:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.corpus.records import DocumentKey
+from service.retrieval.calibration import Calibration
+from service.retrieval.coefficients import ANY_EMBEDDER, ANY_EMBEDDER_ALONE, GRANITE, GRANITE_ALONE, LEXICAL
 from service.retrieval.relevance import (
-    ANY_EMBEDDER,
-    GRANITE,
-    LEXICAL,
+    POOL,
     Evidence,
     Observations,
     Thresholds,
@@ -20,6 +20,7 @@ from service.retrieval.relevance import (
     judge,
     never_rising,
     observe,
+    passage_signals,
     score_passages,
     weigh_terms,
 )
@@ -42,9 +43,8 @@ def found(document: str, dense: float | None, sparse: float | None, *matched: st
 
 
 @given(pool=st.lists(evidence, max_size=12))
-@pytest.mark.parametrize("calibration", [GRANITE, ANY_EMBEDDER, LEXICAL])
-def test_scores_confidence_and_signals_are_in_bounds(pool: list[Evidence], calibration: object) -> None:
-    assert isinstance(calibration, type(GRANITE))
+@pytest.mark.parametrize("calibration", [GRANITE, GRANITE_ALONE, ANY_EMBEDDER, ANY_EMBEDDER_ALONE, LEXICAL])
+def test_scores_confidence_and_signals_are_in_bounds(pool: list[Evidence], calibration: Calibration) -> None:
     weights = weigh_terms(TERMS, pool)
     scores = never_rising(score_passages(pool, weights, calibration.passage))
     documents = [(entry.document, score) for entry, score in zip(pool, scores, strict=True)]
@@ -86,13 +86,45 @@ def test_nothing_found_is_none() -> None:
 
 
 def test_signals_look_at_documents_not_chunks() -> None:
-    pool = [found("a", 0.8, 9.0, "restart"), found("a", 0.79, 11.0, "gateway"), found("b", 0.6, 10.0)]
+    pool = [found("a", 0.8, 8.0, "restart"), found("a", 0.79, 10.0, "gateway"), found("b", 0.6, 4.0)]
 
     observed = observe(pool, weigh_terms(TERMS, pool))
 
-    assert observed.dense_margin == pytest.approx(0.2)
+    assert observed.dense_lead == pytest.approx(0.2)
+    assert observed.sparse_lead == pytest.approx(0.6)
     assert observed.agree
     assert 0 < observed.best_coverage < observed.coverage < 1
+
+
+@given(pool=st.lists(evidence, min_size=1, max_size=12))
+def test_leads_are_in_bounds_and_no_two_documents_lead(pool: list[Evidence]) -> None:
+    weights = weigh_terms(TERMS, pool)
+    observed = observe(pool[:POOL], weights)
+    signals = passage_signals(pool, weights)
+
+    assert 0 <= observed.sparse_lead <= 1
+    assert observed.dense_lead >= 0
+    ahead = {e.document for e, s in zip(pool[:POOL], signals[:POOL], strict=True) if s["dense_lead"] > 0}
+    assert len(ahead) <= 1
+
+
+def test_a_passage_has_the_signals_it_has_whatever_comes_after_the_pool() -> None:
+    """What stands on the first page must not depend on how far a reader turns."""
+    pool = [found(f"d{at}", 0.8 - at / 100, 9.0 - at / 10, "restart") for at in range(POOL)]
+    further = [*pool, found("far", 0.2, 0.1)]
+    weights = weigh_terms(TERMS, pool)
+
+    assert passage_signals(further, weights)[:POOL] == passage_signals(pool, weights)
+
+
+def test_what_stands_in_many_documents_literally_is_no_less_relevant() -> None:
+    """An identifier that ten runbooks hold is found in each of them; none has to lead."""
+    pool = [Evidence(DocumentKey(name), 0.4, 5.0, frozenset(), literal=True) for name in "abcdefghij"]
+
+    relevance = judge(observe(pool, {}), [(DocumentKey("a"), 0.9)], GRANITE.query, THRESHOLDS)
+
+    assert relevance.label is RelevanceLabel.STRONG
+    assert min(score_passages(pool, {}, GRANITE.passage)) > 0.5
 
 
 def test_a_query_without_words_that_stands_there_literally_is_relevant() -> None:
@@ -115,3 +147,5 @@ def test_the_calibration_follows_the_vector_space() -> None:
     assert calibration_for("ibm-granite/granite-embedding-30m-english@0ab1", dense=True) is GRANITE
     assert calibration_for("some/other-model", dense=True) is ANY_EMBEDDER
     assert calibration_for("some/other-model", dense=False) is LEXICAL
+    assert calibration_for("ibm-granite/granite-embedding-30m-english", dense=True, sparse=False) is GRANITE_ALONE
+    assert calibration_for("some/other-model", dense=True, sparse=False) is ANY_EMBEDDER_ALONE
