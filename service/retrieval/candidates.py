@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
+from functools import partial
+from itertools import islice, zip_longest
 
 from ingestion.corpus.corpus import CorpusView
 from ingestion.corpus.index.engine import IndexHit, IndexQuery, Legs
-from ingestion.corpus.records import ChunkId
+from ingestion.corpus.records import ChunkId, IndexedChunk
 from ingestion.corpus.scope import Scope
 from service.retrieval import fusion
 from service.retrieval.fusion import Fused, Ranking, Weights
@@ -22,6 +23,8 @@ NEEDLE_HITS = 50
 """Exact hits looked at per identifier or phrase in a hybrid search."""
 EXACT_HITS = 10_000
 """Exact hits counted in an exact search."""
+TITLED = 50
+"""Hits of each leg whose titles are compared with the query."""
 WIDE = MAX_OFFSET + MAX_LIMIT
 """Hits of each leg that the last page may show."""
 
@@ -92,19 +95,19 @@ class Finder:
         """What the legs say, before anything is weighed."""
         legs = self._search(understood, self._head)
         dense, sparse = _scores(legs.dense), _scores(legs.sparse)
-        return LegsSeen(understood.kind, dense, sparse, self._named(understood, {**dense, **sparse}), self._head)
+        return LegsSeen(understood.kind, dense, sparse, self._named(understood, _first(dense, sparse)), self._head)
 
     def _fuse(
         self, understood: Understood, dense: dict[ChunkId, float], sparse: dict[ChunkId, float], weights: Weights
     ) -> Fused:
         if self._query.mode is not SearchMode.HYBRID:
             return fusion.fuse(dense, sparse, Weights(), head=self._head)
-        shares = self._named(understood, {**dense, **sparse}) if weights.title else {}
+        shares = self._named(understood, _first(dense, sparse)) if weights.title else {}
         return fusion.fuse(dense, sparse, weights, head=self._head, titles=shares)
 
-    def _named(self, understood: Understood, found: Mapping[ChunkId, float]) -> dict[ChunkId, float]:
+    def _named(self, understood: Understood, found: Sequence[ChunkId]) -> dict[ChunkId, float]:
         """The share of each hit's title that the query names."""
-        return self._titles.shares(understood.terms.terms, self._corpus.titles_of(self._scope, list(found)))
+        return self._titles.shares(understood.terms.terms, found, partial(self._corpus.titles_of, self._scope))
 
     def deepen(self, candidates: Candidates, understood: Understood) -> Candidates:
         """The same candidates with their tail."""
@@ -135,7 +138,7 @@ class Finder:
     def _holders(self, needle: str) -> list[ChunkId]:
         """Chunks that hold the needle; an identifier must stand alone, `GH-502` is not `GH-5021`."""
         hits = self._corpus.find_exact(self._scope, needle, self._query.selection, limit=NEEDLE_HITS)
-        return [hit.id for hit in hits if stands_alone(needle, hit.chunk.text)]
+        return [hit.id for hit in hits if _holds(hit, needle)]
 
     def _find_exact(self, understood: Understood) -> Candidates:
         """Every chunk with the string, those first that the keyword leg ranks highest."""
@@ -164,8 +167,20 @@ class Pool:
         yield from self.candidates.tail
 
 
+def _holds(hit: IndexedChunk, needle: str) -> bool:
+    """Whether the needle stands by itself in the title or the text, or begins in the text and ends behind it."""
+    texts = (hit.chunk.text, hit.document.title)
+    inside = any(needle.casefold() in text.casefold() for text in texts)
+    return not inside or any(stands_alone(needle, text) for text in texts)
+
+
 def _scores(hits: Iterable[IndexHit]) -> dict[ChunkId, float]:
     return {hit.id: hit.score for hit in hits}
+
+
+def _first(dense: Mapping[ChunkId, float], sparse: Mapping[ChunkId, float]) -> list[ChunkId]:
+    """The chunks whose titles count: no title brings up what neither leg has among its first."""
+    return list(dict.fromkeys([*islice(dense, TITLED), *islice(sparse, TITLED)]))
 
 
 def _by_rank(legs: Legs, first: int) -> Iterator[IndexHit]:

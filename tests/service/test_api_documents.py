@@ -94,7 +94,7 @@ def test_one_bad_row_never_fails_the_others(client: httpx.Client, collection: st
         "no object",
         {**good, "id": "unknown", "colour": "red"},
         {**good, "id": "metadata", "metadata": {"deep": {"a": 1}}},
-        {**good, "id": "empty", "text": "  "},
+        {**good, "id": "empty", "text": "<p> </p>", "media_type": "text/html"},
     ]
 
     response = client.post("/v1/documents/batch", params={"wait_s": 60}, json={"documents": [bad[0], good, *bad[1:]]})
@@ -103,7 +103,7 @@ def test_one_bad_row_never_fails_the_others(client: httpx.Client, collection: st
     told = response.json()["documents"]
     assert [document["status"] for document in told] == ["failed", "created", "failed", "failed", "failed", "failed"]
     assert [document["code"] for document in told] == [
-        *("invalid_document", None, "invalid_document", "invalid_document", "invalid_document", "empty")
+        *("invalid_document", None, "invalid_document", "invalid_document", "invalid_document", "no_text")
     ]
     assert "/title" in told[0]["detail"]
     assert told[2]["id"] is None
@@ -114,6 +114,17 @@ def test_a_batch_of_nothing_but_bad_rows_has_no_job(client: httpx.Client) -> Non
 
     assert response.status_code == 200
     assert response.json()["job_id"] is None
+
+
+def test_a_row_with_nothing_but_a_title_is_found_by_it(client: httpx.Client, collection: str) -> None:
+    rows = [{"id": f"{collection}-1", "title": "Walking On Sunshine", "text": " ", "collection": collection}]
+
+    added = client.post("/v1/documents/batch", json={"documents": rows}, params={"wait_s": 60}).json()
+
+    assert [document["status"] for document in added["documents"]] == ["created"]
+    asked = {"query": "king on sun", "mode": "exact", "collections": [collection]}
+    (hit,) = client.post("/v1/search", json=asked).json()["hits"]
+    assert hit["document"]["id"] == f"{collection}-1"
 
 
 @pytest.mark.parametrize("documents", [[], [{}] * 1001, "x", None])

@@ -60,6 +60,10 @@ def test_a_ticket_begins_with_its_subject() -> None:
 def test_the_share_of_a_title_that_a_query_names(query: str, title: str, share: float) -> None:
     encoder = SparseEncoder()
 
-    shares = Titles(encoder).shares(frozenset(encoder.terms(query)), {ChunkId("a"): title})
+    titles = Titles(encoder)
+    asked = frozenset(encoder.terms(query))
+    expected = {"a": pytest.approx(share)} if title else {}
 
-    assert shares == {"a": pytest.approx(share)}
+    assert titles.shares(asked, [ChunkId("a")], lambda _: {ChunkId("a"): title}) == expected
+    assert titles.shares(asked, [ChunkId("a")], lambda _: {}) == expected
+    assert titles.shares(asked, [ChunkId("b")], lambda _: {}) == {}

@@ -97,19 +97,19 @@ def uri_of(definition: SqlOrigin, key: str) -> str:
 def document_of(
     definition: SqlOrigin, key: str, row: Mapping[str, Any], stamp: str | None, max_bytes: int
 ) -> OriginDocument | None:
-    """The row as a document; None if its text columns hold no text, since there is nothing to find then.
+    """The row as a document. Without text its title is all there is to find; None if it has neither.
 
     Raises: DocumentRejected for a row that is too large or holds what can't be stored.
     """
     parts = [part for name in definition.text if (part := _text(row[name])).strip()]
-    if not parts:
+    title = "" if definition.title is None else _title(row[definition.title])
+    if not parts and not title:
         return None
     # Bytes that were no UTF-8 are given as they are: the parser finds their encoding.
-    data = "\n\n".join(parts).encode("utf-8", "surrogateescape")
+    data = "\n\n".join(parts or [title]).encode("utf-8", "surrogateescape")
     if len(data) > max_bytes:
         raise too_large(len(data), max_bytes)
-    name, media_type = _FORMATS[definition.text_format]
-    title = "" if definition.title is None else _title(row[definition.title])
+    name, media_type = _FORMATS[definition.text_format if parts else "text"]
     return OriginDocument(
         uri=uri_of(definition, key),
         name=name,

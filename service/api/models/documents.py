@@ -52,7 +52,7 @@ class JsonDocument(Request):
         None, description="kept as it is, unique within tenant and collection; the same id again replaces the document"
     )
     title: ShortText
-    text: str
+    text: str = Field(description="if it is empty, the title is what is found")
     media_type: Literal["text/plain", "text/markdown", "text/html"] = Field("text/plain", description="how to read it")
     uri: ShortText | None = Field(None, description="where people find the original")
     collection: CollectionName = DEFAULT_COLLECTION
@@ -61,19 +61,23 @@ class JsonDocument(Request):
     updated_at: AwareDatetime | None = Field(None, description="when the original changed; now if not given")
 
     def source_of(self) -> DocumentSource:
-        """What the pipeline takes. Without an id, the uri makes one; without both, title and text do."""
+        """What the pipeline takes. Without an id, the uri makes one; without both, title and text do.
+
+        Where there is no text the title is all there is to find, as it was for `LIKE`.
+        """
+        text, media_type = (self.text, self.media_type) if self.text.strip() else (self.title, "text/plain")
         id_ = self.id or document_id_for(API_SOURCE, self.uri or self._fingerprint())
         return DocumentSource(
             id=DocumentId(id_),
             uri=self.uri or f"{self.collection}/{id_}",
-            name=f"document{_SUFFIXES[self.media_type]}",
-            data=self.text.encode(),
+            name=f"document{_SUFFIXES[media_type]}",
+            data=text.encode(),
             title=self.title,
             collection=self.collection,
             source=API_SOURCE,
             labels=self.labels,
             metadata=self.metadata,
-            media_type=self.media_type,
+            media_type=media_type,
             modified_at=self.updated_at,
         )
 

@@ -287,6 +287,24 @@ def test_nul_and_bytes_that_are_no_utf8_in_sqlite(sqlite_origin: OriginDatabase)
     assert found["2"].document.title == "gr\ufffdn"
 
 
+def test_a_row_without_text_is_found_by_its_title_and_one_without_either_is_left_out(
+    sqlite_origin: OriginDatabase,
+) -> None:
+    sqlite_origin.run(
+        "CREATE TABLE notes (id, body, head)",
+        "INSERT INTO notes VALUES (1, ' ', 'Only a title'), (2, NULL, ' '), (3, 'both', 'Both')",
+    )
+
+    seen = sqlite_origin.scan(Memory(), title="head")
+
+    assert {one.key: one.document.data for one in seen if isinstance(one, Fetched)} == {
+        "1": b"Only a title",
+        "3": b"both",
+    }
+    without = sqlite_origin.scan(Memory())
+    assert [one.key for one in without if isinstance(one, Fetched)] == ["3"]
+
+
 @pytest.mark.postgres
 def test_values_that_python_has_not_are_metadata_too(postgres_origin: OriginDatabase) -> None:
     postgres_origin.run(
