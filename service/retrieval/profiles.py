@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ingestion.corpus.corpus import CorpusView
 from ingestion.corpus.ranking_store import ALL
 from ingestion.corpus.scope import Scope
+from ingestion.corpus.stemming import ENGLISH
 from service.retrieval.fusion import Weights
 from service.retrieval.traits import QueryClass
+from service.retrieval.understanding import Understood
 
 # Chosen by `python -m benchmarks.fusion`; docs/quality/fusion.md has the figures.
 DEFAULTS: Mapping[QueryClass, Weights] = {
@@ -19,6 +22,12 @@ DEFAULTS: Mapping[QueryClass, Weights] = {
     QueryClass.QUESTION: Weights(dense=0.55, title=0.0),
     QueryClass.TICKET: Weights(dense=0.65, title=1.5),
 }
+
+
+_OF_ENGLISH = re.compile(r"english|minilm-l\d+-v\d|[-_]en(?:[-_.]|$)", re.IGNORECASE)
+"""Names of embedders that were trained on English alone."""
+_STRANGE = 0.5
+"""What is left of the dense leg's weight in a language that the embedder was not trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,18 @@ def load(stored: Mapping[str, Any], collection: str) -> Profile:
         if kind.value in stored:
             weights[kind] = Weights(float(stored[kind.value]["dense"]), float(stored[kind.value]["title"]))
     return Profile(weights, collection)
+
+
+def weights_for(
+    corpus: CorpusView, scope: Scope, collections: tuple[str, ...], query: Understood
+) -> tuple[Weights, str | None]:
+    """How much each leg counts for a query, and the collection to which that was fitted, None if to none."""
+    profile = profile_for(corpus, scope, collections)
+    weights = profile.weights[query.kind]
+    strange = query.language != ENGLISH and _OF_ENGLISH.search(corpus.embedder.name.partition("@")[0])
+    if strange and profile.fitted is None:
+        weights = replace(weights, dense=weights.dense * _STRANGE)
+    return weights, profile.fitted
 
 
 def profile_for(corpus: CorpusView, scope: Scope, collections: tuple[str, ...]) -> Profile:

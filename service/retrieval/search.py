@@ -20,7 +20,7 @@ from service.retrieval.lexicon.synonyms import read_synonyms
 from service.retrieval.listing import SORTED, Listing, by_time, relevant
 from service.retrieval.ordering import Ordered, order, settle
 from service.retrieval.presenting import show
-from service.retrieval.profiles import profile_for
+from service.retrieval.profiles import weights_for
 from service.retrieval.query import Highlighting, SearchMode, SearchQuery, SortOrder
 from service.retrieval.reading import Hit, Reader
 from service.retrieval.relevance import POOL, Thresholds
@@ -160,8 +160,7 @@ class _Search:
         """How much each leg counts for a query of this kind, and the collection to which that was fitted, if any."""
         if self.settings.dense_weight is not None:
             return Weights(self.settings.dense_weight), None
-        profile = profile_for(self.corpus, self.scope, self.query.selection.collections)
-        return profile.weights[understood.kind], profile.fitted
+        return weights_for(self.corpus, self.scope, self.query.selection.collections, understood)
 
     def _read(self, listing: Listing) -> list[Hit]:
         """The entries up to the end of the page, or those that are to be sorted; and enough to judge the result."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ingestion.corpus.corpus import CorpusView
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseVector
+from ingestion.corpus.stemming import ENGLISH
 from service.retrieval.highlighting import QueryTerms
 from service.retrieval.lexicon.lexicon import Lexicon
 from service.retrieval.lexicon.spelling import Correction
@@ -27,7 +28,7 @@ class Understood:
     """A query as the legs take it; a vector is None where its leg is not to run.
 
     `dense` is `(dim,) float32`, L2-normalised. `needles` are looked for as they are written. `kind` is the query's
-    form. `corrections` of misspelt words may be shown as far as `spelling.confirmed` says.
+    form, `language` its ISO 639-1 code. What may be shown of `corrections` tells `spelling.confirmed`.
     """
 
     terms: QueryTerms
@@ -35,6 +36,7 @@ class Understood:
     sparse: SparseVector | None = None
     needles: tuple[str, ...] = ()
     kind: QueryClass = QueryClass.QUESTION
+    language: str = ENGLISH
     corrections: tuple[Correction, ...] = ()
     synonyms: tuple[Synonym, ...] = ()
 
@@ -54,7 +56,7 @@ def understand(corpus: CorpusView, lexicon: Lexicon, scope: Scope, query: Search
     if sparse is not None and kind is QueryClass.TICKET:
         sparse = _emphasise(sparse, corpus.sparse.encode_query(lead(query.text), words.languages))
     terms = QueryTerms(query.text, corpus.sparse, words.languages, words.readings)
-    return Understood(terms, dense, sparse, needles, kind, words.corrections, words.synonyms)
+    return Understood(terms, dense, sparse, needles, kind, words.language, words.corrections, words.synonyms)
 
 
 def _emphasise(vector: SparseVector, opening: SparseVector) -> SparseVector:

@@ -34,7 +34,8 @@ class LexicalQuery:
 
     `sparse` has the words as they were written in every language of the tenant, and their synonyms at less weight.
     `corrected` has what unknown words may mean as well; None if no word is unknown. What may be shown of `corrections`
-    tells `spelling.confirmed`. `readings`: for highlights, what else stands for a word of the query.
+    tells `spelling.confirmed`. `language` is the query's own, or where it does not show one, that of most documents.
+    `readings`: for highlights, what else stands for a word of the query.
     """
 
     sparse: SparseVector
@@ -42,6 +43,7 @@ class LexicalQuery:
     corrections: tuple[Correction, ...]
     synonyms: tuple[Synonym, ...]
     languages: tuple[str, ...]
+    language: str = ENGLISH
     readings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -95,6 +97,7 @@ class Lexicon:
             corrections,
             synonyms,
             (*languages, *held.rare),
+            self._encoder.guess(text, languages) or languages[0],
             _readings(corrections, synonyms),
         )
 
