@@ -10,7 +10,7 @@ from ingestion.corpus.records import ChunkId
 Ranking = list[tuple[ChunkId, float]]
 """Chunks with their fused score in [0, 1], best first; ties in the order of the ids."""
 
-EXACT_BONUS = 0.25
+EXACT_BONUS = 0.12
 """What one exact match of a needle adds to the fused score, shared among the chunks that hold the needle."""
 
 

@@ -18,9 +18,9 @@ from service.retrieval.understanding import Understood
 # Chosen by `python -m benchmarks.fusion`; docs/quality/fusion.md has the figures.
 DEFAULTS: Mapping[QueryClass, Weights] = {
     QueryClass.IDENTIFIER: Weights(dense=0.4, title=2.0),
-    QueryClass.KEYWORDS: Weights(dense=0.45, title=2.0),
-    QueryClass.QUESTION: Weights(dense=0.55, title=0.0),
-    QueryClass.TICKET: Weights(dense=0.65, title=1.5),
+    QueryClass.KEYWORDS: Weights(dense=0.4, title=2.0),
+    QueryClass.QUESTION: Weights(dense=0.5, title=0.0),
+    QueryClass.TICKET: Weights(dense=0.7, title=1.5),
 }
 
 
