@@ -1,0 +1,79 @@
+"""`plumbline tune`: what it adopts searches use, and it says why it adopts nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from service.cli import app
+from tests.ingestion.corpora import markdown, open_bench, settings_for
+
+CHAIRS = ("oak", "pine", "beech", "walnut", "cherry", "maple", "birch")
+COLOURS = ("red", "blue", "green", "white", "black")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> dict[str, str]:
+    """A data folder with articles that differ in their number alone, which an embedder hardly tells apart."""
+    folder = tmp_path_factory.mktemp("tune")
+    articles = [f"A {colour} chair of {wood}" for wood in CHAIRS for colour in COLOURS]
+    with open_bench(settings_for(folder, models_dir)) as bench:
+        bench.ingest(*(markdown(f"a{n}", f"{text}, article number {n}.") for n, text in enumerate(articles)))
+    return {
+        "PLUMBLINE_DATA_DIR": str(folder),
+        "PLUMBLINE_MODELS_DIR": str(models_dir),
+        "PLUMBLINE_LOG_LEVEL": "error",
+        "COLUMNS": "200",
+        "NO_COLOR": "1",
+    }
+
+
+def run(environment: dict[str, str], *arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env=environment)
+
+
+def golden(path: Path, count: int) -> Path:
+    cases = [
+        {"id": f"q{n}", "question": f"which chair has article number {n} here", "relevant_documents": [f"a{n}.md"]}
+        for n in range(count)
+    ]
+    path.write_text("\n".join(map(json.dumps, cases)))
+    return path
+
+
+def test_a_fit_is_told_and_kept_only_if_it_is_better(environment: dict[str, str], tmp_path: Path) -> None:
+    path = golden(tmp_path / "golden.jsonl", 35)
+
+    tried = run(environment, "tune", str(path), "--dry-run", "--json")
+    kept = run(environment, "tune", str(path), "--json")
+    shown = run(environment, "tune", str(path), "--dry-run")
+
+    assert tried.exit_code == kept.exit_code == shown.exit_code == 0, shown.output
+    (fit,) = json.loads(tried.stdout)["fits"]
+    assert (fit["kind"], fit["queries"]) == ("question", 35)
+    assert fit["adopted"] == (fit["low"] > 0)
+    assert json.loads(tried.stdout)["stored"] is False
+    assert json.loads(kept.stdout)["stored"] is fit["adopted"]
+    assert "question" in shown.stdout
+    told = json.loads(run(environment, "search", "which chair has article number 7 here", "--explain", "--json").stdout)
+    assert told["explanation"]["fitted"] == ("" if fit["adopted"] else None)
+    reset = run(environment, "tune", "--reset", "--json")
+    assert json.loads(reset.stdout)["stored"] is fit["adopted"]
+
+
+def test_few_questions_and_short_documents_are_refused_with_the_reason(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    few = run(environment, "tune", str(golden(tmp_path / "few.jsonl", 5)))
+    alone = run(environment, "tune")
+    missing = run(environment, "tune", str(tmp_path / "nowhere.jsonl"))
+
+    assert few.exit_code == 0
+    assert "nothing was fitted" in few.stdout
+    assert alone.exit_code != 0
+    assert "name a golden file" in alone.output
+    assert missing.exit_code != 0
+    assert "nowhere.jsonl" in missing.output
