@@ -107,7 +107,7 @@ class Finder:
 
     def _named(self, understood: Understood, found: Sequence[ChunkId]) -> dict[ChunkId, float]:
         """The share of each hit's title that the query names."""
-        return self._titles.shares(understood.terms.terms, found, partial(self._corpus.titles_of, self._scope))
+        return self._titles.shares(understood.named, found, partial(self._corpus.titles_of, self._scope))
 
     def deepen(self, candidates: Candidates, understood: Understood) -> Candidates:
         """The same candidates with their tail."""

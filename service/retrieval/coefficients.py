@@ -10,24 +10,24 @@ from __future__ import annotations
 from service.retrieval.calibration import Calibration, Logistic
 
 GRANITE = Calibration(
-    passage=Logistic(-7.95, {"dense": 8.47, "coverage": 2.08, "dense_lead": 20.83, "sparse_lead": 1.79}),
+    passage=Logistic(-7.98, {"dense": 8.49, "coverage": 2.20, "dense_lead": 18.02, "sparse_lead": 2.13}),
     query=Logistic(
-        -11.87, {"top_dense": 12.30, "dense_lead": 6.12, "sparse_lead": 1.23, "best_coverage": 3.33, "agree": 0.45}
+        -11.86, {"top_dense": 12.07, "dense_lead": 6.12, "sparse_lead": 1.05, "best_coverage": 3.45, "agree": 0.61}
     ),
 )
 GRANITE_ALONE = Calibration(
-    passage=Logistic(-9.41, {"dense": 8.99, "coverage": 3.74, "dense_lead": 27.35}),
-    query=Logistic(-12.21, {"top_dense": 13.24, "dense_lead": 10.28, "best_coverage": 3.54}),
+    passage=Logistic(-9.6, {"dense": 9.23, "coverage": 3.73, "dense_lead": 27.26}),
+    query=Logistic(-12.47, {"top_dense": 13.40, "dense_lead": 9.81, "best_coverage": 3.80}),
 )
 ANY_EMBEDDER = Calibration(
-    passage=Logistic(-2.25, {"coverage": 3.36, "dense_lead": 27.39, "sparse_lead": 1.51}),
-    query=Logistic(-3.54, {"dense_lead": 14.76, "sparse_lead": 0.70, "best_coverage": 4.38, "agree": 0.88}),
+    passage=Logistic(-2.3, {"coverage": 3.45, "dense_lead": 24.96, "sparse_lead": 1.78}),
+    query=Logistic(-3.68, {"dense_lead": 15.37, "sparse_lead": 0.16, "best_coverage": 4.30, "agree": 1.19}),
 )
 ANY_EMBEDDER_ALONE = Calibration(
-    passage=Logistic(-3.19, {"coverage": 5.13, "dense_lead": 31.91}),
-    query=Logistic(-3.19, {"dense_lead": 20.13, "best_coverage": 4.76}),
+    passage=Logistic(-3.16, {"coverage": 4.90, "dense_lead": 32.04}),
+    query=Logistic(-3.29, {"dense_lead": 19.83, "best_coverage": 4.85}),
 )
 LEXICAL = Calibration(
-    passage=Logistic(-2.33, {"coverage": 2.74, "sparse_lead": 4.17}),
-    query=Logistic(-3.62, {"best_coverage": 4.68, "sparse_lead": 3.76}),
+    passage=Logistic(-2.17, {"coverage": 2.39, "sparse_lead": 4.45}),
+    query=Logistic(-3.89, {"best_coverage": 4.98, "sparse_lead": 3.65}),
 )

@@ -19,7 +19,7 @@ from service.retrieval.understanding import Understood
 DEFAULTS: Mapping[QueryClass, Weights] = {
     QueryClass.IDENTIFIER: Weights(dense=0.4, title=2.0),
     QueryClass.KEYWORDS: Weights(dense=0.4, title=2.0),
-    QueryClass.QUESTION: Weights(dense=0.5, title=0.0),
+    QueryClass.QUESTION: Weights(dense=0.6, title=0.0),
     QueryClass.TICKET: Weights(dense=0.7, title=1.5),
 }
 

@@ -31,7 +31,7 @@ class QueryClass(StrEnum):
     KEYWORDS = "keywords"
     """A few words, as people type them into a search box."""
     QUESTION = "question"
-    """A sentence."""
+    """A sentence, or a few that end with one that asks."""
     TICKET = "ticket"
     """Several sentences or lines: an alert, a ticket, a log."""
 
@@ -45,16 +45,18 @@ def classify(text: str, needles: tuple[str, ...] = ()) -> QueryClass:
             rest = rest.replace(needle, " ")
         if len(_WORD.findall(rest)) <= _ASIDE:
             return QueryClass.IDENTIFIER
-    if len(words) > _LONG or len(sentences(text)) > 1:
+    asks = text.rstrip().endswith("?")
+    if len(words) > _LONG or (len(sentences(text)) > 1 and not asks):
         return QueryClass.TICKET
-    if len(words) <= _FEW and not text.rstrip().endswith("?") and not _ASKING.match(text.lstrip()):
+    if len(words) <= _FEW and not asks and not _ASKING.match(text.lstrip()):
         return QueryClass.KEYWORDS
     return QueryClass.QUESTION
 
 
-def lead(text: str) -> str:
-    """What a ticket begins with, which says best what it is about: its first sentence or line."""
-    return next(iter(sentences(text)), text)
+def gist(text: str) -> str:
+    """What a ticket is about: the sentences that ask; if none does, the sentence or line that it begins with."""
+    parts = sentences(text)
+    return " ".join(part for part in parts if part.endswith("?")) or next(iter(parts), text)
 
 
 def sentences(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -105,6 +106,16 @@ class Speller:
 
     def _common(self, word: str) -> float:
         return math.log2(1 + self._vocabulary.documents(word))
+
+
+def respell(text: str, corrections: Sequence[Correction]) -> str:
+    """The text as it was likely meant: a word with one candidate, or one far likelier than the next, becomes that."""
+    for correction in corrections:
+        best, *others = correction.candidates
+        if not others or others[0].likelihood <= best.likelihood / 2:
+            written = rf"(?<!\w){re.escape(correction.written)}(?!\w)"
+            text = re.sub(written, lambda _, meant=best.text: meant, text, flags=re.IGNORECASE)  # type: ignore[misc]
+    return text
 
 
 def confirmed(corrections: Sequence[Correction], texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
