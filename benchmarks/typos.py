@@ -1,6 +1,6 @@
 """What one slip of the fingers in each query costs: `python -m benchmarks.typos [--data FOLDER] [NAME ...]`.
 
-`misspell` and `kept` take any searcher. By itself the command measures the keyword leg by brute force, with the
+`kept` takes any searcher. By itself the command measures the keyword leg by brute force, with the
 product's encoder and lexicon over paragraphs: as the queries are written, with a slip, and with the slip corrected.
 """
 
@@ -10,8 +10,6 @@ import argparse
 import math
 import os
 import random
-import re
-import string
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from benchmarks.bruteforce import cut
+from benchmarks.mistakes import with_typo
 from ingestion.corpus.database import migrate_corpus, open_database, write_transaction
 from ingestion.corpus.lexicon import WordRecorder
 from ingestion.corpus.records import Element, ElementKind, Span
@@ -43,8 +42,6 @@ SCOPE = Scope(TenantId("default"))
 Search = Callable[[str], Sequence[str]]
 """From a query to document ids, best first and each once."""
 
-_WORD = re.compile(r"[^\W\d_]{4,}")
-
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -58,30 +55,12 @@ class Kept:
         return self.misspelt / self.clean if self.clean else 1.0
 
 
-def misspell(query: str, chance: random.Random) -> str:
-    """The query with one letter inserted, left out, replaced, or changed with its neighbour, in a word of four or more
-    letters; as it is if it has none."""
-    words = list(_WORD.finditer(query))
-    if not words:
-        return query
-    match = chance.choice(words)
-    word, letter, kind = match.group(), chance.choice(string.ascii_lowercase), chance.randrange(4)
-    at = chance.randrange(len(word) - (kind == 3))
-    wrong = (
-        word[:at] + letter + word[at:],
-        word[:at] + word[at + 1 :],
-        word[:at] + letter + word[at + 1 :],
-        word[:at] + word[at + 1 : at + 2] + word[at] + word[at + 2 :],
-    )[kind]
-    return query[: match.start()] + wrong + query[match.end() :]
-
-
 def kept(
     queries: Mapping[str, str], judged: Mapping[str, Mapping[str, int]], search: Search, slipped: Search | None = None
 ) -> Kept:
     """How much of its quality a searcher keeps; `slipped` searches the misspelt queries, if that is another one."""
     chance = random.Random(SEED)
-    wrong = {id_: misspell(query, chance) for id_, query in queries.items()}
+    wrong = {id_: with_typo(query, chance) for id_, query in queries.items()}
     return Kept(_ndcg(queries, judged, search), _ndcg(wrong, judged, slipped or search))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ingestion.errors import CorpusInUse, PlumblineError
 from ingestion.telemetry import configure_logging
@@ -56,3 +57,17 @@ def reported() -> Iterator[None]:
         if isinstance(error, CorpusInUse):
             err().print(_IN_USE_HINT, soft_wrap=True, highlight=False)
         raise typer.Exit(EXIT_CANNOT_RUN) from error
+
+
+@contextmanager
+def progress(doing: str, unit: str = "") -> Iterator[Callable[[str, int, int | None], None]]:
+    """A bar on standard error while the context lasts; told what is being done, how much of it, and of how much."""
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    units = [TextColumn(unit)] if unit else []
+    with Progress(*columns, *units, TimeElapsedColumn(), console=err(), transient=True) as bar:
+        task = bar.add_task(doing, total=None)
+
+        def tell(doing: str, done: int, total: int | None) -> None:
+            bar.update(task, description=doing, completed=done, total=total)
+
+        yield tell

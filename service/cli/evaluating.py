@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import ConfigurationError, InvalidRequest
-from service.cli.console import EXIT_FAILED, err, out, reported, settings
+from service.cli.console import EXIT_FAILED, err, out, progress, reported, settings
 from service.cli.options import InCollections, Tenant
 from service.quality.comparing import Gate, SetChange, Verdict, compare, judge
 from service.quality.evaluating import Plan
@@ -25,7 +23,7 @@ from service.quality.splits import Part, Split
 from service.retrieval.query import MAX_LIMIT, SearchMode
 
 if TYPE_CHECKING:
-    from service.quality.session import Tell
+    pass
 
 app = typer.Typer()
 
@@ -83,7 +81,7 @@ def evaluate(
         from service.quality.session import Session  # the whole of retrieval and generation: not for every command
 
         session = Session(settings(quiet=True), plan, Scope(TenantId(tenant)), work, tuple(collection or ()))
-        with _bar() as tell:
+        with progress("reading") as tell:
             run = session.run(golden or [], tell)
         if json_path is not None:
             save_run(run, json_path)
@@ -180,21 +178,3 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{path}: the report cannot be written: {error.strerror}") from error
-
-
-@contextmanager
-def _bar() -> Iterator[Tell]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err(), transient=True) as progress:
-        task = progress.add_task("reading", total=None)
-
-        def tell(doing: str, done: int, total: int) -> None:
-            progress.update(task, description=doing, completed=done, total=total)
-
-        yield tell

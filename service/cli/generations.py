@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ingestion.corpus.corpus import open_corpus
@@ -17,7 +15,7 @@ from ingestion.errors import InvalidRequest, NotFound
 from ingestion.jobs import JobState
 from ingestion.rebuilding import Rebuilder, RebuildProgress, Watch
 from service.api.models.generations import GenerationList, GenerationModel
-from service.cli.console import EXIT_FAILED, err, out, reported, settings
+from service.cli.console import EXIT_FAILED, err, out, progress, reported, settings
 from service.cli.options import ApiKey, AsJson, Url
 from service.cli.remote import Remote
 
@@ -58,7 +56,7 @@ def reindex(
     with reported():
         if to is not None and rollback:
             raise InvalidRequest("--to and --rollback exclude each other")
-        with _bar() as show:
+        with progress("starting", "documents") as show:
             done = _by_service(Remote(url, api_key), to, rollback, show) if url else _here(to, rollback, show)
         if done is None:
             raise typer.Exit(EXIT_FAILED)
@@ -99,22 +97,3 @@ def _before(remote: Remote) -> str:
 def _listed(remote: Remote) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = remote.call("GET", "/v1/generations")["generations"]
     return found
-
-
-@contextmanager
-def _bar() -> Iterator[Show]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("documents"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err(), transient=True) as progress:
-        task = progress.add_task("starting", total=None)
-
-        def show(stage: str, done: int, total: int) -> None:
-            progress.update(task, description=stage, completed=done, total=total)
-
-        yield show

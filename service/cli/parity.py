@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
 from typing import Annotated
 
 import typer
 from pydantic import SecretStr
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import InvalidRequest
-from service.cli.console import EXIT_FAILED, err, out, reported, settings
+from service.cli.console import EXIT_FAILED, err, out, progress, reported, settings
 from service.cli.options import Tenant
-from service.quality.parity.building import Tell
 from service.quality.parity.comparing import Limits
 from service.quality.parity.queries import load_queries
 from service.quality.parity.records import MEANINGS, Parity
@@ -58,7 +54,7 @@ def like_parity(
     tenant: Tenant = "default",
 ) -> None:
     """Run the old LIKE queries on the real table, ours beside them. Exit code 1 if a row is missing unexplained."""
-    with reported(), _bar() as tell:
+    with reported(), progress("reading") as tell:
         if collection is not None and keep is not None:
             raise InvalidRequest("--keep is for a corpus made of the table, which --collection does without")
         asked = load_queries(queries)[:limit_queries]
@@ -117,21 +113,3 @@ def _show(parity: Parity) -> None:
 
 def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
-
-
-@contextmanager
-def _bar() -> Iterator[Tell]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err(), transient=True) as progress:
-        task = progress.add_task("reading", total=None)
-
-        def tell(doing: str, done: int, total: int | None) -> None:
-            progress.update(task, description=doing, completed=done, total=total)
-
-        yield tell
