@@ -111,6 +111,9 @@ def show(console: Console, found: dict[str, Any]) -> None:
         f"{len(found['hits'])} of {found['total']}{more} in {found['timings_ms'].get('total', 0):.0f} ms",
         highlight=False,
     )
+    if found.get("corrections"):
+        meant = ", ".join(f"{one['meant']} for {one['written']}" for one in found["corrections"])
+        console.print(f"also searched for {escape(meant)}", highlight=False, soft_wrap=True)
     if found.get("explanation"):
         _show_query(console, found["explanation"])
     for rank, hit in enumerate(found["hits"], start=1):

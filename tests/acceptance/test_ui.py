@@ -135,6 +135,13 @@ def test_the_keyboard_is_enough(tab: Tab) -> None:
     assert tab.focused() == "q"
 
 
+def test_a_misspelt_word_says_what_was_searched_for_as_well(tab: Tab) -> None:
+    tab.open()
+    tab.ask("gatehouse rolling restrat", view="search")
+
+    assert tab.page.inner_text(".corrections") == "Also searched for restart for restrat."
+
+
 def test_search_results_open_where_they_stand(tab: Tab) -> None:
     query = {"query": "gateway 502 rolling restart", "limit": 20}
     hits = httpx.post(f"{tab.site.url}/v1/search", json=query, timeout=60).json()["hits"]

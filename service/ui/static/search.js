@@ -39,12 +39,20 @@ export async function showResults(query, { collection, signal, into, reader, sta
   const counted = `${passages}, in ${plural(items.length, "document")}`;
   into.replaceChildren(
     el("p", { class: "relevance", "data-relevance": relevance.label }, el("strong", {}, RELEVANCE[relevance.label] ?? relevance.label), el("span", { class: "fine" }, counted)),
+    ...correctionsView(result.corrections),
     facetsView(result.facets, only, again),
     el("ol", { class: "hits" }, items),
     el("p", { class: "fine timings" }, timings(result.timings_ms), " ",
       el("button", { type: "button", class: "link", "aria-pressed": String(explain), onclick: () => again({ explain: !explain }) }, explain ? "Hide why" : "Why these?")),
   );
   return "";
+}
+
+/** What no document has and what it was taken for, so that nobody wonders at the hits. */
+function correctionsView(corrections) {
+  if (!corrections?.length) return [];
+  const pairs = corrections.flatMap(({ written, meant }, at) => [at ? ", " : "", el("strong", {}, meant), " for ", el("q", {}, written)]);
+  return [el("p", { class: "fine corrections" }, "Also searched for ", ...pairs, ".")];
 }
 
 const FACETS = ["collection", "source"];
