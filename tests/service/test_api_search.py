@@ -21,7 +21,7 @@ def test_a_search_has_the_shape_of_the_contract(client: httpx.Client) -> None:
     assert response.status_code == 200
     found = response.json()
     contract = {"query_id", "index_version", "total", "relevance", "hits", "facets", "timings_ms"}
-    assert found.keys() == contract | {"total_is", "rerank", "explanation"}
+    assert found.keys() == contract | {"total_is", "rerank", "corrections", "explanation"}
     assert found["relevance"]["label"] == "strong"
     assert found["relevance"].keys() == {"label", "confidence", "signals"}
     assert found["relevance"]["signals"].keys() == {"top_score", "margin", "lexical_coverage", "legs_agree"}
