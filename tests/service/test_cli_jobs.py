@@ -52,7 +52,7 @@ def upload(url: str, *documents: tuple[str, str]) -> str:
 
 def test_a_job_is_watched_shown_and_listed(environment: dict[str, str], url: str, to: list[str]) -> None:
     good, bad = f"good{len(to)}", f"bad{len(to)}"
-    job = upload(url, (good, f"# Restart {good}\n\nDrain the host first.\n"), (bad, " "))
+    job = upload(url, (good, f"# Restart {good}\n\nDrain the host first.\n"), (bad, "\x00\x01" * 200))
     watched = run(environment, "watch", job, *to)
     shown: dict[str, Any] = json.loads(run(environment, "show", job, "--json", *to).stdout)
     listed = run(environment, "list", "--kind", "upload", "--state", "partial", *to)
