@@ -6,13 +6,14 @@ Running it over several sets, and writing what came of it, is up to the caller.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from service.quality import runs
 from service.quality.bootstrap import Estimate, estimate
+from service.quality.building import Tell
 from service.quality.golden import GoldenCase
 from service.quality.metrics import DIGITS, measure, names
 from service.quality.refusals import Reliability, refusals, reliability
@@ -24,8 +25,6 @@ from service.retrieval.results import RelevanceLabel
 
 RRF_K = 60
 """The constant of Cormack et al. (2009)."""
-
-Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ingestion.corpus.scope import Scope
 from ingestion.errors import ConfigurationError, InvalidRequest
-from service.quality.building import SCOPE, build, settings_for
+from service.quality.building import SCOPE, Tell, build, settings_for
 from service.quality.evaluating import GoldenSet, Plan, evaluate_set
 from service.quality.folders import find_folder, load_queries
 from service.quality.golden import load_golden
@@ -20,9 +20,6 @@ from service.quality.runs import Run, SetRun
 from service.quality.searching import Target
 from service.runtime import open_reading
 from service.settings import ServiceSettings
-
-Tell = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and of how much."""
 
 
 @dataclass(frozen=True, slots=True)

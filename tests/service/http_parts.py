@@ -152,3 +152,14 @@ def events_of(text: str) -> list[tuple[str, str]]:
         if fields:
             found.append((fields["event"], fields["data"]))
     return found
+
+
+def command_environment(data_dir: Path, models_dir: Path) -> dict[str, str]:
+    """Variables for a command over a data folder whose output a test reads."""
+    return {
+        "PLUMBLINE_DATA_DIR": str(data_dir),
+        "PLUMBLINE_MODELS_DIR": str(models_dir),
+        "PLUMBLINE_LOG_LEVEL": "error",
+        "COLUMNS": "200",
+        "NO_COLOR": "1",
+    }

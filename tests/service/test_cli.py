@@ -16,18 +16,12 @@ from typer.testing import CliRunner, Result
 from service.cli import app
 from tests.cross_encoders import save_overlap_encoder
 from tests.postgres import free_port
-from tests.service.http_parts import COMMAND, Keyed, running, settings_for
+from tests.service.http_parts import COMMAND, Keyed, command_environment, running, settings_for
 
 
 @pytest.fixture
 def environment(tmp_path: Path, models_dir: Path) -> dict[str, str]:
-    return {
-        "PLUMBLINE_DATA_DIR": str(tmp_path / "data"),
-        "PLUMBLINE_MODELS_DIR": str(models_dir),
-        "PLUMBLINE_LOG_LEVEL": "error",
-        "COLUMNS": "200",
-        "NO_COLOR": "1",
-    }
+    return command_environment(tmp_path / "data", models_dir)
 
 
 def run(environment: dict[str, str], *arguments: str) -> Result:

@@ -16,7 +16,7 @@ from service.quality.building import build, settings_for
 from service.quality.folders import find_folder
 from service.quality.runs import LEGS, OURS, RRF, Run, load_run, save_run
 from service.settings import ServiceSettings
-from tests.service.http_parts import COMMAND
+from tests.service.http_parts import COMMAND, command_environment
 from tests.service.quality_parts import beir_folder, run_of
 
 GOLDEN = [
@@ -30,13 +30,7 @@ GOLDEN = [
 
 @pytest.fixture
 def environment(tmp_path: Path, models_dir: Path) -> dict[str, str]:
-    return {
-        "PLUMBLINE_DATA_DIR": str(tmp_path / "data"),
-        "PLUMBLINE_MODELS_DIR": str(models_dir),
-        "PLUMBLINE_LOG_LEVEL": "error",
-        "COLUMNS": "200",
-        "NO_COLOR": "1",
-    }
+    return command_environment(tmp_path / "data", models_dir)
 
 
 def evaluate(environment: dict[str, str], *arguments: object) -> Result:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from service.cli import app
 from tests.ingestion.corpora import markdown, open_bench, settings_for
+from tests.service.http_parts import command_environment
 
 CHAIRS = ("oak", "pine", "beech", "walnut", "cherry", "maple", "birch")
 COLOURS = ("red", "blue", "green", "white", "black")
@@ -22,13 +23,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> d
     articles = [f"A {colour} chair of {wood}" for wood in CHAIRS for colour in COLOURS]
     with open_bench(settings_for(folder, models_dir)) as bench:
         bench.ingest(*(markdown(f"a{n}", f"{text}, article number {n}.") for n, text in enumerate(articles)))
-    return {
-        "PLUMBLINE_DATA_DIR": str(folder),
-        "PLUMBLINE_MODELS_DIR": str(models_dir),
-        "PLUMBLINE_LOG_LEVEL": "error",
-        "COLUMNS": "200",
-        "NO_COLOR": "1",
-    }
+    return command_environment(folder, models_dir)
 
 
 def run(environment: dict[str, str], *arguments: str) -> Result:
