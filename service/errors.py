@@ -54,6 +54,10 @@ class ModelFailureReason(StrEnum):
     SERVER_ERROR = "model_server_error"
     EMPTY = "model_empty_answer"
     UNCITED = "model_uncited_answer"
+    MALFORMED = "model_malformed_answer"
+    DECLINED = "model_declined"
+    WRONG_LANGUAGE = "model_wrong_language"
+    UNSUPPORTED = "model_unsupported_answer"
     INTERRUPTED = "model_interrupted"
     TRUNCATED = "model_output_limit"
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from service.errors import ModelFailure
-from service.generation.llm import ChatDelta, ChatMessage, Usage
+from service.generation.llm import ChatDelta, ChatMessage, ChatRequest, Usage
 
 Step = str | Usage | ChatDelta | ModelFailure | asyncio.Event
 """A piece of text, the usage, a whole delta, a failure to raise, or an event to wait for before going on."""
@@ -20,16 +20,16 @@ class ScriptedModel:
     scripts: Sequence[Sequence[Step]]
     name: str = "scripted"
     calls: list[tuple[ChatMessage, ...]] = field(default_factory=list)
+    requests: list[ChatRequest] = field(default_factory=list)
     closed: int = 0
     """Streams that ended, however they did."""
     running: int = 0
     most_running: int = 0
 
-    async def stream(
-        self, messages: Sequence[ChatMessage], *, max_output_tokens: int, temperature: float
-    ) -> AsyncGenerator[ChatDelta, None]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         script = self.scripts[min(len(self.calls), len(self.scripts) - 1)]
-        self.calls.append(tuple(messages))
+        self.calls.append(request.messages)
+        self.requests.append(request)
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:

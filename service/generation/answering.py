@@ -38,7 +38,7 @@ from service.generation.evidence import Reader
 from service.generation.fallback import Extractor
 from service.generation.freshness import OPENING_CHARS, outdated
 from service.generation.grounding import GroundingScorer
-from service.generation.llm import ChatModel, Usage
+from service.generation.llm import ChatModel, ChatRequest, Usage
 from service.generation.prompts import load_prompt
 from service.retrieval.results import Passage, RelevanceLabel, SearchResult
 from service.settings import LLMSettings
@@ -211,9 +211,7 @@ class Answerer:
         parser = CitationParser(len(run.passages))
         room = self._settings.max_output_tokens * _CHARACTERS_PER_TOKEN
         received, cut_off = 0, False
-        stream = model.stream(
-            messages, max_output_tokens=self._settings.max_output_tokens, temperature=self._settings.temperature
-        )
+        stream = model.stream(ChatRequest(messages, self._settings.max_output_tokens, self._settings.temperature))
         async with aclosing(stream) as deltas:
             async for delta in deltas:
                 run.usage = delta.usage or run.usage

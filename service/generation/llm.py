@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,25 @@ class ChatMessage:
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """The same request worded for an endpoint that holds its output to a JSON schema."""
+
+    messages: tuple[ChatMessage, ...]
+    name: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A conversation to go on with. `structured` is sent instead of `messages` where the endpoint takes a schema."""
+
+    messages: tuple[ChatMessage, ...]
+    max_output_tokens: int
+    temperature: float = 0.0
+    structured: Structured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +48,13 @@ class ChatDelta:
     """A piece of the answer. The last ones may carry the usage and no text.
 
     `cut_off`: the endpoint stopped here because it reached `max_output_tokens`, not because the answer was complete.
+    `structured`: the text is a piece of the JSON that `ChatRequest.structured` asks for.
     """
 
     text: str = ""
     usage: Usage | None = None
     cut_off: bool = False
+    structured: bool = False
 
 
 class ChatModel(Protocol):
@@ -44,9 +65,7 @@ class ChatModel(Protocol):
         """The model's name as an answer states it."""
         ...
 
-    def stream(
-        self, messages: Sequence[ChatMessage], *, max_output_tokens: int, temperature: float
-    ) -> AsyncGenerator[ChatDelta, None]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         """Pieces of the answer as they arrive. Closing the generator ends the call.
 
         Raises:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import TYPE_CHECKING, Any, cast
 
 from service.errors import ModelFailure, ModelFailureReason
-from service.generation.llm import ChatDelta, ChatMessage, ChatModel, Usage
+from service.generation.llm import ChatDelta, ChatModel, ChatRequest, Usage
 from service.generation.resilience import ResiliencePolicy, resilient
 from service.settings import LLMSettings
 
@@ -55,15 +55,13 @@ class OpenAIChatModel:
         """Close the connections."""
         await self._client.close()
 
-    async def stream(
-        self, messages: Sequence[ChatMessage], *, max_output_tokens: int, temperature: float
-    ) -> AsyncGenerator[ChatDelta, None]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         """See `ChatModel.stream`. Vendor errors come out as `ModelFailure`."""
         body: dict[str, Any] = {
             "model": self._model,
-            "messages": [{"role": message.role, "content": message.content} for message in messages],
-            "max_tokens": max_output_tokens,
-            "temperature": temperature,
+            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+            "max_tokens": request.max_output_tokens,
+            "temperature": request.temperature,
         }
         try:
             async with await self._open(body) as chunks:

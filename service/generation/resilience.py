@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from time import monotonic
@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import structlog
 
 from service.errors import ModelFailure, ModelFailureReason
-from service.generation.llm import ChatDelta, ChatMessage, ChatModel
+from service.generation.llm import ChatDelta, ChatModel, ChatRequest
 from service.settings import LLMSettings
 
 log = structlog.get_logger(__name__)
@@ -86,13 +86,8 @@ class _Wrapper(ABC):
     def name(self) -> str:
         return self._inner.name
 
-    def stream(
-        self, messages: Sequence[ChatMessage], *, max_output_tokens: int, temperature: float
-    ) -> AsyncGenerator[ChatDelta, None]:
-        def call() -> AsyncGenerator[ChatDelta, None]:
-            return self._inner.stream(messages, max_output_tokens=max_output_tokens, temperature=temperature)
-
-        return self._guard(call)
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+        return self._guard(lambda: self._inner.stream(request))
 
     @abstractmethod
     def _guard(self, call: Callable[[], AsyncGenerator[ChatDelta, None]]) -> AsyncGenerator[ChatDelta, None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 from ingestion.corpus.tables import UtcDateTime
 
@@ -37,4 +37,39 @@ idempotency_keys = Table(
     Column("status", Integer),
     Column("body", LargeBinary),
     Index("ix_idempotency_keys_started_at", "started_at"),
+)
+
+model_calls = Table(
+    "model_calls",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    # What it was for: an answer's id. One answer may take several calls.
+    Column("answer_id", String(36)),
+    Column("purpose", String(32), nullable=False),
+    Column("tier", String(16), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("prompt_version", String(64)),
+    # How it ended: `ok`, `closed` by who asked, or the reason of the failure.
+    Column("outcome", String(32), nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    # Counted by this service, because the endpoint told nothing: the call was cut off, or it never tells.
+    Column("estimated", Boolean, nullable=False),
+    # NULL: no price is known for this model.
+    Column("cost_usd", Float),
+    Column("duration_ms", Float, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("ix_model_calls_tenant_at", "tenant", "at"),
+)
+
+cached_answers = Table(
+    "cached_answers",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    # SHA-256 over the question, the passages and everything else that the answer was made from.
+    Column("key", String(64), primary_key=True),
+    Column("answer", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_cached_answers_created_at", "created_at"),
 )

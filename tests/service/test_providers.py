@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from service.errors import ModelFailure, ModelFailureReason
-from service.generation.llm import ChatMessage, ChatModel, Usage
+from service.generation.llm import ChatMessage, ChatModel, ChatRequest, Usage
 from service.generation.providers import OpenAIChatModel, open_chat_model
 from service.generation.resilience import Breaker, ResiliencePolicy, Retries, Slots, resilient
 from service.settings import LLMSettings
@@ -112,7 +112,7 @@ def settings_for(endpoint: Endpoint, **changes: float) -> LLMSettings:
 
 async def drain(model: ChatModel) -> tuple[str, Usage | None]:
     text, usage = "", None
-    async with aclosing(model.stream(MESSAGES, max_output_tokens=50, temperature=0.0)) as deltas:
+    async with aclosing(model.stream(ChatRequest(MESSAGES, 50))) as deltas:
         async for delta in deltas:
             text += delta.text
             usage = delta.usage or usage
@@ -159,7 +159,7 @@ def test_a_stream_that_ends_at_the_limit_says_so(endpoint: Endpoint, finish: str
     async def run() -> list[bool]:
         model = OpenAIChatModel(settings_for(endpoint))
         try:
-            stream = resilient(model, QUICK).stream(MESSAGES, max_output_tokens=2, temperature=0.0)
+            stream = resilient(model, QUICK).stream(ChatRequest(MESSAGES, 2))
             return [delta.cut_off async for delta in stream]
         finally:
             await model.close()
@@ -265,7 +265,7 @@ def test_a_reader_that_leaves_closes_the_connection(endpoint: Endpoint) -> None:
 
     async def run() -> None:
         client = OpenAIChatModel(settings_for(endpoint))
-        stream = resilient(client, QUICK).stream(MESSAGES, max_output_tokens=50, temperature=0.0)
+        stream = resilient(client, QUICK).stream(ChatRequest(MESSAGES, 50))
         async for delta in stream:
             assert delta.text == "Once"
             break

@@ -26,6 +26,10 @@ const DEGRADED = {
   model_server_error: "the language model failed",
   model_empty_answer: "the language model answered nothing",
   model_uncited_answer: "the language model cited no source",
+  model_malformed_answer: "the language model answered in no readable form",
+  model_declined: "the language model declined to answer",
+  model_wrong_language: "the language model answered in another language",
+  model_unsupported_answer: "the sources support nothing of what the language model wrote",
   model_interrupted: "the language model broke off",
   model_output_limit: "the answer grew longer than the limit",
 };
