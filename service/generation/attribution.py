@@ -76,13 +76,14 @@ class Attributor:
         self._scorer = scorer
         self._evidence = evidence
         self._old = old if len(old) < len(evidence) else frozenset()
+        self._question = question
         self._given = frozenset(reader.stems(f"{question} {_STOCK}"))
 
     def judge(self, sentence: CitedSentence) -> Judged:
         """The verdict, with the sources to show."""
         cited = [number - 1 for number in sentence.cites]
         said = self._said(sentence.text)
-        checked = self._check(said, cited)
+        checked = self._scorer.check(said, self._passages(cited), self._question)
         own = OwnCitations(
             given=len(cited) + sentence.unknown,
             useful=len(checked.useful),
@@ -112,8 +113,8 @@ class Attributor:
         support = replace(following.support, checks=(CONNECTIVE,))
         return replace(line, support=support, sources=following.sources, own=replace(line.own, sufficient=None))
 
-    def _check(self, text: str, cited: Sequence[int]) -> CheckedSentence:
-        return self._scorer.check(text, [self._evidence[index] for index in cited])
+    def _passages(self, cited: Sequence[int]) -> list[Evidence]:
+        return [self._evidence[index] for index in cited]
 
     def _said(self, text: str) -> str:
         """The text without a line before its block that only says in the words of the question what the block is."""
@@ -134,12 +135,12 @@ class Attributor:
         by_chance = len(claim.stems) + len(claim.facts) < _LEAST_TERMS and not commands
         rated: list[tuple[float, int, CheckedSentence]] = []
         for index, evidence in enumerate(self._evidence):
-            alone = self._check(text, [index])
+            alone = self._scorer.compare(text, self._passages([index]))
             if alone.support.label is SupportLabel.CONTRADICTED:
                 return None
             if index in refused or (by_chance and not evidence.has(text)):
                 continue
-            checked = self._check(text, [*kept, index]) if kept else alone
+            checked = self._scorer.compare(text, self._passages([*kept, index])) if kept else alone
             if checked.support.label is not SupportLabel.SUPPORTED:
                 continue
             held, ordered = self._scorer.alignment(text, evidence)

@@ -58,8 +58,12 @@ class GroundingScorer:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def check(self, sentence: str, cited: Sequence[Evidence]) -> CheckedSentence:
-        """The verdict on a sentence, given the passages that it cites."""
+    def check(self, sentence: str, cited: Sequence[Evidence], question: str = "") -> CheckedSentence:
+        """The verdict on a sentence, given the passages that it cites. `question`: what was asked, if it is known."""
+        return self.compare(sentence, cited)
+
+    def compare(self, sentence: str, cited: Sequence[Evidence]) -> CheckedSentence:
+        """The verdict that words and exact facts alone give: cheap enough to try every passage of an answer."""
         if not cited:
             return CheckedSentence(Support(SupportLabel.UNSUPPORTED, UNCITED_SCORE, ("citations:none",)))
         claim = self._reader.read(sentence)
