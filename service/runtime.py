@@ -18,7 +18,7 @@ from service.access.door import Door
 from service.access.keys import Keys
 from service.generation.answering import Answerer, Retrieve
 from service.generation.answers import AnswerQuery
-from service.generation.llm import ChatModel
+from service.generation.llm import ChatModel, Models
 from service.generation.providers import open_chat_model
 from service.ledger.database import migrate_ledger
 from service.ledger.idempotency import IdempotencyLedger
@@ -80,9 +80,8 @@ async def open_reading(settings: ServiceSettings) -> AsyncIterator[Reading]:
         searcher = Searcher(corpus, settings.retrieval, SecondLook(reranker, settings.reranker))
         answerer = Answerer(
             retriever(searcher, settings),
-            model,
-            settings.llm,
-            max_passages=settings.retrieval.answer_passages,
+            Models(fast=model),
+            settings,
             content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
             embedder=corpus.embedder,
         )

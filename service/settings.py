@@ -107,6 +107,48 @@ class RerankerSettings(_Group):
         return self
 
 
+class Policy(StrEnum):
+    """What becomes of a sentence that the sources don't support."""
+
+    MARK = "mark"
+    """It is shown with its verdict."""
+    WITHHOLD = "withhold"
+    """It is left out, and counted."""
+    STRICT = "strict"
+    """There is no answer unless every sentence is supported."""
+
+
+class Caching(StrEnum):
+    """When an answer that was given before, over the same sources, is given again."""
+
+    OFF = "off"
+    DEGRADED = "degraded"
+    """While the model fails."""
+    ALWAYS = "always"
+
+
+class AnswerSettings(_Group):
+    """What becomes of an answer between the model and whoever asked."""
+
+    unsupported: Policy = Field(
+        Policy.MARK,
+        description="sentences that the sources do not support: `mark` shows them with their verdict, `withhold` "
+        "leaves them out and counts them, `strict` refuses an answer that has any; a request may say otherwise",
+    )
+    repair: bool = Field(True, description="ask once for better sentences where the sources do not support some")
+    repair_within_s: float = Field(
+        20.0, ge=0, description="a repair, or a second model, is begun only so soon after the question"
+    )
+    cache: Caching = Field(
+        Caching.DEGRADED,
+        description="give an earlier answer to the same question over the same sources again: `off`, `degraded` (while "
+        "the model fails) or `always`",
+    )
+    rewrite: bool = Field(
+        True, description="let the model turn a follow-up question into one that stands alone; else rules do it"
+    )
+
+
 class ServiceSettings(Settings):
     """Every setting of the API process."""
 
@@ -114,6 +156,7 @@ class ServiceSettings(Settings):
     llm: LLMSettings = Field(default_factory=LLMSettings)
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
     reranker: RerankerSettings = Field(default_factory=RerankerSettings)
+    answers: AnswerSettings = Field(default_factory=AnswerSettings)
 
 
 CLIENT_VARIABLES = ("PLUMBLINE_URL", "PLUMBLINE_API_KEY")

@@ -12,6 +12,7 @@ from ingestion.corpus.records import ChunkId, Document, Span
 from service.errors import ModelFailureReason
 from service.generation.llm import Usage
 from service.retrieval.results import Relevance, SearchResult
+from service.settings import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +23,27 @@ class Turn:
     content: str
 
 
+class Tier(StrEnum):
+    """Which model is asked. `auto`: the service decides, and asks the strong one if the fast one's answer fails."""
+
+    FAST = "fast"
+    STRONG = "strong"
+    AUTO = "auto"
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerQuery:
-    """A question and where to look for its answer. `tier` is the caller's wish for a model."""
+    """A question and where to look for its answer. `tier` is the caller's wish for a model.
+
+    `unsupported` says what becomes of sentences that the sources don't support; None: what the settings say.
+    """
 
     question: str
     collections: tuple[str, ...] = ()
     filter: Filter | None = None
     history: tuple[Turn, ...] = ()
-    tier: Literal["fast", "strong", "auto"] = "auto"
+    tier: Tier = Tier.AUTO
+    unsupported: Policy | None = None
 
 
 class SupportLabel(StrEnum):
@@ -85,6 +98,8 @@ class Grounding:
     citation_precision: float
     citation_recall: float
     method: str
+    withheld_sentences: int = 0
+    """Left out, because the sources don't support them and the policy says so."""
 
 
 class RefusalReason(StrEnum):
@@ -95,10 +110,11 @@ class RefusalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there is no answer; `message` is for the person who asked."""
+    """Why there is no answer; `message` is for the person who asked, `nearest` what comes nearest, best first."""
 
     reason: RefusalReason
     message: str
+    nearest: tuple[Document, ...] = ()
 
 
 class DegradedMode(StrEnum):
@@ -106,6 +122,8 @@ class DegradedMode(StrEnum):
     """Sentences of the sources instead of a model's."""
     PARTIAL = "partial"
     """A model's sentences up to where it broke off."""
+    CACHED = "cached"
+    """What a model answered when the same was asked over the same sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +132,15 @@ class Degraded:
 
     reason: ModelFailureReason
     mode: DegradedMode
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Something that was decided on the way to an answer: at which step, for what, and why."""
+
+    step: str
+    choice: str
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +159,7 @@ class Answer:
     prompt_version: str | None
     usage: Usage
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

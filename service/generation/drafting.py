@@ -6,6 +6,7 @@ Which sentences, and in which order, is left to `answering`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ingestion.corpus.records import ChunkId, Span
 from service.generation.answers import (
@@ -18,9 +19,9 @@ from service.generation.answers import (
 )
 from service.generation.attribution import Attributor, Judged
 from service.generation.citations import CitedSentence, with_citations
-from service.generation.evidence import Evidence, Reader
+from service.generation.evidence import Evidence
 from service.generation.fallback import Extract
-from service.generation.grounding import GroundingScorer, OwnCitations, summarise
+from service.generation.grounding import OwnCitations, summarise
 from service.retrieval.results import Passage
 
 VERBATIM = Support(SupportLabel.SUPPORTED, 1.0, ("verbatim",))
@@ -34,20 +35,15 @@ class Draft:
     sources leaves no draft.
     """
 
-    def __init__(
-        self,
-        reader: Reader,
-        scorer: GroundingScorer,
-        passages: Sequence[Passage],
-        question: str,
-        old: frozenset[int] = frozenset(),
-    ) -> None:
+    def __init__(self, passages: Sequence[Passage], evidence: Sequence[Evidence], attributor: Attributor) -> None:
         self._passages = passages
-        self._evidence = [Evidence.of(reader, passage.indexed) for passage in passages]
-        self._attributor = Attributor(reader, scorer, self._evidence, question, old)
+        self._evidence = evidence
+        self._attributor = attributor
         self._numbers: dict[tuple[ChunkId, Span], int] = {}
         self._own: list[OwnCitations] = []
-        self._held: list[Judged] = []
+        self._waiting: list[Judged] = []
+        self._known: set[str] = set()
+        self.begun = False
         self._text = ""
         self._last_index: int | None = None
         self.sentences: list[AnsweredSentence] = []
@@ -58,34 +54,40 @@ class Draft:
         """The answer so far, with its citation markers."""
         return self._text
 
-    def add(self, sentence: CitedSentence) -> list[SentenceEvent]:
-        """What a model's sentence brings to light: itself with its verdict and exact spans, and those that waited.
+    def judge(self, sentence: CitedSentence) -> list[Judged]:
+        """What a model's sentence brings to light: itself with its verdict, and those that waited for it.
 
         A line that introduces something waits for that; a repeated sentence brings nothing.
         """
-        known = {shown.text for shown in self.sentences} | {judged.text for judged in self._held}
-        if sentence.text in known:
+        if sentence.text in self._known:
             return []
+        self._known.add(sentence.text)
         judged = self._attributor.judge(sentence)
-        self._held.append(judged)
-        return [] if judged.introduces else self._release()
+        self._waiting.append(judged)
+        return [] if judged.introduces else self._ready()
 
-    def close(self) -> list[SentenceEvent]:
+    def close(self) -> list[Judged]:
         """What still waited, no more sentence being to come."""
-        return self._release()
+        return self._ready()
 
-    def _release(self) -> list[SentenceEvent]:
-        if not self.sentences and not any(judged.sources for judged in self._held):
+    def _ready(self) -> list[Judged]:
+        if not self.begun and not any(judged.sources for judged in self._waiting):
             return []
-        held, self._held = self._held, []
+        self.begun = True
+        ready, self._waiting = self._waiting, []
         following: Judged | None = None
-        for at in reversed(range(len(held))):
-            if held[at].introduces and following is not None:
-                held[at] = self._attributor.introducing(held[at], following)
-            following = held[at]
-        return [self._show_judged(judged) for judged in held]
+        for at in reversed(range(len(ready))):
+            if ready[at].introduces and following is not None:
+                ready[at] = self._attributor.introducing(ready[at], following)
+            following = ready[at]
+        return ready
 
-    def _show_judged(self, judged: Judged) -> SentenceEvent:
+    def rejudge(self, sentence: CitedSentence) -> Judged:
+        """The verdict on a sentence that is to stand in the place of another."""
+        return self._attributor.judge(sentence)
+
+    def show(self, judged: Judged) -> SentenceEvent:
+        """The sentence with its exact spans, at the end of what is shown so far."""
         numbers = [self._cite(index, self._evidence[index].span(window)) for index, window in judged.sources]
         self._own.append(judged.own)
         return self._show(judged.text, tuple(dict.fromkeys(numbers)), judged.support, judged.lead)
@@ -99,9 +101,9 @@ class Draft:
         self._own.append(OwnCitations(given=1, useful=1, sufficient=True))
         return self._show(extract.text, (number,), VERBATIM, lead)
 
-    def grounding(self) -> Grounding:
-        """The verdict on the sentences so far."""
-        return summarise(self.sentences, self._own)
+    def grounding(self, withheld: int) -> Grounding:
+        """The verdict on the sentences so far; `withheld` were left out."""
+        return replace(summarise(self.sentences, self._own), withheld_sentences=withheld)
 
     def _cite(self, index: int, span: Span) -> int:
         passage = self._passages[index].indexed

@@ -72,3 +72,14 @@ class ChatModel(Protocol):
             ModelFailure: with the reason, whatever went wrong at the endpoint.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models that may write: None where there is none."""
+
+    fast: ChatModel | None = None
+    strong: ChatModel | None = None
+
+    def __bool__(self) -> bool:
+        return self.fast is not None or self.strong is not None

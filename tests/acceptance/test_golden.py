@@ -15,11 +15,12 @@ from ingestion.sources.files import Attributes, read_files, select_files
 from service.generation.answering import Answerer, collect
 from service.generation.answers import Answer, AnswerQuery
 from service.generation.fallback import MAX_STRETCHES
+from service.generation.llm import Models
 from service.quality.golden import Evaluation, GoldenCase, evaluate, load_golden, names_document
 from service.retrieval.results import RelevanceLabel
 from service.retrieval.search import Searcher
 from service.runtime import retriever
-from service.settings import LLMSettings, ServiceSettings
+from service.settings import ServiceSettings
 from tests.conftest import REPO
 from tests.ingestion.corpora import SCOPE, Bench, open_bench, settings_for
 
@@ -150,9 +151,8 @@ def _answer(bench: Bench, question: str) -> Answer:
     corpus = bench.corpus
     answerer = Answerer(
         retriever(Searcher(corpus, settings.retrieval), settings),
-        None,
-        LLMSettings(),
-        max_passages=settings.retrieval.answer_passages,
+        Models(),
+        settings,
         content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
         embedder=corpus.embedder,
     )

@@ -10,7 +10,7 @@ import pytest
 from ingestion.corpus.records import Document
 from ingestion.corpus.scope import Scope
 from service.errors import ModelFailure, ModelFailureReason
-from service.generation.answering import Answerer, collect, resolve_question
+from service.generation.answering import Answerer, collect
 from service.generation.answers import (
     Answer,
     AnswerEvent,
@@ -26,10 +26,11 @@ from service.generation.answers import (
     SupportLabel,
     Turn,
 )
-from service.generation.llm import ChatModel, Usage
+from service.generation.conversation import by_rules
+from service.generation.llm import ChatModel, Models, Usage
 from service.generation.prompts import ANSWER_PROMPT
 from service.retrieval.results import RelevanceLabel, SearchResult
-from service.settings import LLMSettings
+from service.settings import AnswerSettings, LLMSettings, ServiceSettings
 from tests.fakes import ScriptedModel, saying
 from tests.service.generation_parts import PREFIX, SCOPE, found, indexed, operations
 
@@ -44,7 +45,11 @@ def answerer(model: ChatModel | None, result: SearchResult | None = None) -> Ans
     def retrieve(scope: Scope, query: AnswerQuery) -> SearchResult:
         return chosen
 
-    return Answerer(retrieve, model, LLMSettings(max_output_tokens=64))
+    return Answerer(
+        retrieve,
+        Models(model),
+        ServiceSettings(llm=LLMSettings(max_output_tokens=64), answers=AnswerSettings(repair=False)),
+    )
 
 
 def ask(model: ChatModel | None, question: str = QUESTION, result: SearchResult | None = None) -> Answer:
@@ -217,11 +222,11 @@ def test_the_constant_part_of_the_prompt_comes_first() -> None:
 
 def test_a_follow_up_question_takes_the_earlier_one_with_it() -> None:
     history = (Turn("user", "How do I restart the gateway?"), Turn("assistant", "Like this."))
-    assert resolve_question(AnswerQuery("And how long does it take?", history=history)) == (
+    assert by_rules(AnswerQuery("And how long does it take?", history=history)) == (
         "How do I restart the gateway?\nAnd how long does it take?"
     )
     alone = "Which backups of ledgerd are kept for thirty days?"
-    assert resolve_question(AnswerQuery(alone, history=history)) == alone
+    assert by_rules(AnswerQuery(alone, history=history)) == alone
 
 
 OLD_DRAIN = "Status: SUPERSEDED by the new runbook.\n\nThe drain waits 30 seconds for open requests."
@@ -234,7 +239,7 @@ def test_the_current_source_is_preferred_to_the_one_it_contradicts() -> None:
     def content_of(scope: Scope, document: Document) -> str:
         return OLD_DRAIN if document.id == "old" else NEW_DRAIN
 
-    current = Answerer(lambda scope, query: result, None, LLMSettings(), content_of=content_of)
+    current = Answerer(lambda scope, query: result, Models(), ServiceSettings(), content_of=content_of)
     answer = asyncio.run(collect(current.answer(SCOPE, AnswerQuery("How long does the drain wait?"))))
     assert "120 seconds" in answer.text
     assert "30 seconds" not in answer.text

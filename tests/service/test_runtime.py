@@ -22,6 +22,7 @@ from service.access.principals import DEFAULT_TENANT
 from service.app import app_for
 from service.errors import ModelFailure, ModelFailureReason
 from service.generation.answering import Answerer
+from service.generation.llm import Models
 from service.runtime import Runtime, open_runtime, retriever
 from service.settings import ServiceSettings
 from tests.fakes import ScriptedModel
@@ -95,7 +96,7 @@ def test_a_model_writes_and_a_failing_one_degrades(settings: ServiceSettings) ->
             await ingest(runtime)
             found = []
             for model in (writing, failing):
-                answerer = Answerer(retriever(runtime.searcher, settings), model, settings.llm)
+                answerer = Answerer(retriever(runtime.searcher, settings), Models(model), settings)
                 with_model = replace(runtime, answerer=answerer)
                 found.append(await call(with_model, "/v1/answers", dict(QUESTION)))
                 found.append(await call(with_model, "/v1/answers", {**QUESTION, "stream": True}))
@@ -157,7 +158,7 @@ def test_a_reader_who_leaves_ends_the_models_call(settings: ServiceSettings) -> 
             never = asyncio.Event()
             model = ScriptedModel([["Drain the host [1]. ", never]])
             app = app_for(
-                replace(runtime, answerer=Answerer(retriever(runtime.searcher, settings), model, settings.llm))
+                replace(runtime, answerer=Answerer(retriever(runtime.searcher, settings), Models(model), settings))
             )
             left = asyncio.Event()
             sent: list[bytes] = []

@@ -14,16 +14,20 @@ from service.generation.answers import (
     AnsweredSentence,
     AnswerQuery,
     Citation,
+    Decision,
     DegradedMode,
     Grounding,
     GroundingLabel,
+    Refusal,
     RefusalReason,
     RetrievalEvent,
     SentenceEvent,
     SupportLabel,
+    Tier,
     Turn,
 )
 from service.retrieval.query import MAX_QUERY_BYTES
+from service.settings import Policy
 
 MAX_TURNS = 20
 MAX_TURN_BYTES = 20_000
@@ -46,7 +50,12 @@ class AnswerRequest(Request):
     collections: Collections = ()
     filter: Filter | None = None
     history: tuple[TurnModel, ...] = Field((), max_length=MAX_TURNS, description="earlier turns, oldest first")
-    tier: Literal["fast", "strong", "auto"] = Field("auto", description="which model to ask")
+    tier: Tier = Field(Tier.AUTO, description="which model to ask")
+    unsupported: Policy | None = Field(
+        None,
+        description="what becomes of sentences that the sources do not support: `mark`, `withhold` or `strict`; by "
+        "default PLUMBLINE_ANSWERS__UNSUPPORTED",
+    )
 
     def query_of(self) -> AnswerQuery:
         return AnswerQuery(
@@ -55,6 +64,7 @@ class AnswerRequest(Request):
             filter=self.filter,
             history=tuple(Turn(turn.role, turn.content) for turn in self.history),
             tier=self.tier,
+            unsupported=self.unsupported,
         )
 
 
@@ -112,6 +122,7 @@ class GroundingModel(Reply):
     citation_precision: float
     citation_recall: float
     method: str
+    withheld_sentences: int = Field(description="left out, because the sources do not support them")
 
     @classmethod
     def of(cls, grounding: Grounding) -> GroundingModel:
@@ -122,14 +133,21 @@ class GroundingModel(Reply):
             citation_precision=round(grounding.citation_precision, 4),
             citation_recall=round(grounding.citation_recall, 4),
             method=grounding.method,
+            withheld_sentences=grounding.withheld_sentences,
         )
 
 
 class RefusalModel(Reply):
-    """Why there is no answer."""
+    """Why there is no answer, and the documents that come nearest, best first."""
 
     reason: RefusalReason
     message: str
+    nearest: list[DocumentRef]
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> RefusalModel:
+        nearest = [DocumentRef.of(document) for document in refusal.nearest]
+        return cls(reason=refusal.reason, message=refusal.message, nearest=nearest)
 
 
 class DegradedModel(Reply):
@@ -145,6 +163,18 @@ class UsageModel(Reply):
     prompt_tokens: int | None
     completion_tokens: int | None
     cost_usd: float | None
+
+
+class DecisionModel(Reply):
+    """Something that was decided on the way to the answer: at which step, for what, and why."""
+
+    step: str
+    choice: str
+    reasons: list[str]
+
+    @classmethod
+    def of(cls, decision: Decision) -> DecisionModel:
+        return cls(step=decision.step, choice=decision.choice, reasons=list(decision.reasons))
 
 
 class AnswerResponse(Reply):
@@ -164,6 +194,7 @@ class AnswerResponse(Reply):
     prompt_version: str | None
     usage: UsageModel
     timings_ms: dict[str, float]
+    decisions: list[DecisionModel] = Field(description="what was decided on the way, in order")
 
     @classmethod
     def of(cls, answer: Answer, *, answer_id: str, query_id: str) -> AnswerResponse:
@@ -177,7 +208,7 @@ class AnswerResponse(Reply):
             citations=[CitationModel.of(citation) for citation in answer.citations],
             grounding=None if answer.grounding is None else GroundingModel.of(answer.grounding),
             relevance=RelevanceModel.of(answer.relevance),
-            refusal=None if refusal is None else RefusalModel(reason=refusal.reason, message=refusal.message),
+            refusal=None if refusal is None else RefusalModel.of(refusal),
             degraded=None if degraded is None else DegradedModel(reason=degraded.reason, mode=degraded.mode),
             model=answer.model,
             prompt_version=answer.prompt_version,
@@ -187,6 +218,7 @@ class AnswerResponse(Reply):
                 cost_usd=usage.cost_usd,
             ),
             timings_ms=rounded(answer.timings_ms),
+            decisions=[DecisionModel.of(decision) for decision in answer.decisions],
         )
 
 

@@ -48,7 +48,7 @@ async def answer(
         return await _stream(runtime, principal, body, ids)
 
     async def work() -> Response:
-        found = await collect(_counted(runtime, principal, body))
+        found = await collect(_counted(runtime, principal, body, ids.answer_id))
         return reply(AnswerResponse.of(found, answer_id=ids.answer_id, query_id=ids.query_id))
 
     fingerprint = fingerprint_of("answers", body.model_dump_json())
@@ -56,7 +56,7 @@ async def answer(
 
 
 async def _stream(runtime: Runtime, principal: Principal, body: AnswerRequest, ids: AnswerIds) -> Response:
-    events = _counted(runtime, principal, body)
+    events = _counted(runtime, principal, body, ids.answer_id)
     # What is wrong with the request shows in the first event: it is still told by a status.
     first = await anext(events)
     return StreamingResponse(wire(_again(first, events), ids), headers=HEADERS, media_type=MEDIA_TYPE)
@@ -71,8 +71,10 @@ async def _again(first: AnswerEvent, events: AsyncGenerator[AnswerEvent, None]) 
         await events.aclose()
 
 
-async def _counted(runtime: Runtime, principal: Principal, body: AnswerRequest) -> AsyncGenerator[AnswerEvent, None]:
-    events = runtime.answerer.answer(principal.scope, body.query_of())
+async def _counted(
+    runtime: Runtime, principal: Principal, body: AnswerRequest, answer_id: str
+) -> AsyncGenerator[AnswerEvent, None]:
+    events = runtime.answerer.answer(principal.scope, body.query_of(), answer_id)
     try:
         async for event in events:
             if isinstance(event, DoneEvent):

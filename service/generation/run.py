@@ -1,0 +1,134 @@
+"""What one answer has come to so far: the state that `answering` and `writing` pass along. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TypeVar
+
+from service.generation.answers import (
+    Answer,
+    AnswerQuery,
+    Decision,
+    Degraded,
+    Refusal,
+    RefusalReason,
+    SentenceEvent,
+    Tier,
+)
+from service.generation.attribution import Attributor, Judged
+from service.generation.drafting import Draft
+from service.generation.evidence import Evidence, Reader
+from service.generation.grounding import GroundingScorer
+from service.generation.llm import Usage
+from service.retrieval.results import Passage, SearchResult
+from service.settings import Policy
+
+T = TypeVar("T")
+
+MESSAGES = {
+    RefusalReason.NOTHING_RELEVANT: "Nothing in the documents you may read is about this question.",
+    RefusalReason.NOT_IN_SOURCES: "The documents touch on this question but do not answer it.",
+}
+UNSUPPORTED_MESSAGE = (
+    "An answer was written, but the documents do not support all of it, and answers that they do not support are not "
+    "shown here."
+)
+
+
+@dataclass(slots=True)
+class Run:
+    """One answer in the making. `question` stands alone; `started` is a reading of `perf_counter`."""
+
+    query: AnswerQuery
+    question: str
+    answer_id: str
+    tenant: str
+    result: SearchResult
+    passages: Sequence[Passage]
+    old: frozenset[int]
+    policy: Policy
+    started: float
+    reader: Reader
+    scorer: GroundingScorer
+    evidence: Sequence[Evidence] = field(init=False)
+    draft: Draft = field(init=False)
+    refusal: Refusal | None = None
+    degraded: Degraded | None = None
+    tier: Tier | None = None
+    model: str | None = None
+    prompt_version: str | None = None
+    withheld: int = 0
+    usages: list[Usage] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    spent_s: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.evidence = [Evidence.of(self.reader, passage.indexed) for passage in self.passages]
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin the draft anew, nothing of it having been shown."""
+        attributor = Attributor(self.reader, self.scorer, self.evidence, self.question, self.old)
+        self.draft = Draft(self.passages, self.evidence, attributor)
+        self.withheld = 0
+
+    def refuse(self, reason: RefusalReason, message: str | None = None) -> None:
+        """End without an answer, and say what comes nearest."""
+        self.refusal = Refusal(reason, message or MESSAGES[reason])
+
+    def decide(self, step: str, choice: str, *reasons: str) -> None:
+        """Put a decision on record."""
+        self.decisions.append(Decision(step, choice, reasons))
+
+    def show(self, judged: Sequence[Judged]) -> list[SentenceEvent]:
+        """The sentences as events."""
+        return [self.draft.show(each) for each in judged]
+
+    def timed(self, stage: str, work: Callable[[], T]) -> T:
+        """The result of `work`, the seconds it takes counted under `stage`."""
+        started = perf_counter()
+        try:
+            return work()
+        finally:
+            self.spent_s[stage] = self.spent_s.get(stage, 0.0) + perf_counter() - started
+
+    def usage(self) -> Usage:
+        """What all calls took together: nothing if there was none, unknown where one of them told nothing."""
+        return total(self.usages)
+
+    def answer(self, timings_ms: dict[str, float]) -> Answer:
+        """The whole answer."""
+        draft = self.draft
+        return Answer(
+            answered=bool(draft.sentences),
+            text=draft.text,
+            sentences=tuple(draft.sentences),
+            citations=tuple(draft.citations),
+            grounding=draft.grounding(self.withheld) if draft.sentences else None,
+            relevance=self.result.relevance,
+            refusal=self.refusal,
+            degraded=self.degraded,
+            model=self.model,
+            prompt_version=self.prompt_version,
+            usage=self.usage(),
+            timings_ms=timings_ms,
+            decisions=tuple(self.decisions),
+        )
+
+
+def total(usages: Sequence[Usage]) -> Usage:
+    """The sum; None where one of them is not known."""
+
+    def added(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return sum(known) if len(known) == len(values) else None
+
+    prompt = added([usage.prompt_tokens for usage in usages])
+    completion = added([usage.completion_tokens for usage in usages])
+    return Usage(
+        None if prompt is None else int(prompt),
+        None if completion is None else int(completion),
+        added([usage.cost_usd for usage in usages]),
+    )

@@ -1,0 +1,177 @@
+"""Prose by a model: read as it streams, judged, held back, mended once, and asked of a stronger model if need be.
+
+Which model begins is decided by `routing`, what may be shown by `holding`. What stands in for a model that fails is
+left to `answering`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from time import perf_counter
+
+import structlog
+
+from service.errors import ModelFailure, ModelFailureReason
+from service.generation.answers import RefusalReason, SentenceEvent
+from service.generation.attribution import Judged
+from service.generation.citations import NOT_IN_SOURCES, CitationParser, CitedSentence
+from service.generation.holding import HoldBack
+from service.generation.llm import ChatRequest, Models, Usage
+from service.generation.prompts import load_prompt
+from service.generation.routing import Writer, route, signals_of
+from service.generation.run import UNSUPPORTED_MESSAGE, Run
+from service.settings import AnswerSettings, LLMSettings, Policy
+
+log = structlog.get_logger(__name__)
+
+_CHARACTERS_PER_TOKEN = 12
+"""No tokenizer's average comes near; beyond so much text an endpoint is ignoring the limit it was given."""
+
+
+@dataclass(slots=True)
+class _Said:
+    """What came of one call, beside its sentences."""
+
+    characters: int = 0
+    cut_off: bool = False
+
+
+class ModelWriting:
+    """Writes answers with the models there are; holds no state of an answer."""
+
+    def __init__(self, models: Models, llm: LLMSettings, settings: AnswerSettings) -> None:
+        self._models = models
+        self._llm = llm
+        self._settings = settings
+        self._prompt = load_prompt()
+
+    async def write(self, run: Run) -> AsyncGenerator[SentenceEvent, None]:
+        """Verified sentences of a model, or `run.refusal`. A second one is asked if nothing of the first can be shown.
+
+        Raises:
+            ModelFailure: it failed, said nothing, or nothing that one of the passages says.
+        """
+        writers, decision = await asyncio.to_thread(
+            route,
+            run.query.tier,
+            self._models,
+            lambda: signals_of(run.reader, run.question, run.evidence, run.result.relevance),
+        )
+        run.decisions.append(decision)
+        for at, writer in enumerate(writers):
+            successor = writers[at + 1] if at + 1 < len(writers) else None
+            try:
+                async with aclosing(self._turn(run, writer, successor)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except ModelFailure as failure:
+                if successor is None or run.draft.sentences or not self._in_time(run):
+                    raise
+                run.decide("escalation", successor.tier, failure.reason)
+                run.restart()
+
+    async def _turn(self, run: Run, writer: Writer, successor: Writer | None) -> AsyncGenerator[SentenceEvent, None]:
+        """The sentences of one model. With a `successor` it fails rather than show what is not supported."""
+        run.tier, run.model, run.prompt_version = writer.tier, writer.model.name, self._prompt.version
+        hold = HoldBack(run.policy, mendable=lambda: self._settings.repair and self._in_time(run))
+        said = _Said()
+        try:
+            async with aclosing(self._sentences(run, writer, said)) as sentences:
+                async for sentence in sentences:
+                    for event in run.show(hold.pass_on(await self._judged(run, sentence))):
+                        yield event
+        except ModelFailure:
+            if successor is None or run.draft.sentences:
+                for event in run.show(hold.release()):
+                    yield event
+            raise
+        if run.refusal is not None:
+            return
+        for event in run.show(hold.pass_on(await self._judged(run, None))):
+            yield event
+        if hold.failing() and self._in_time(run):
+            if successor is not None and not run.draft.sentences:
+                raise ModelFailure(ModelFailureReason.UNSUPPORTED, "the passages do not support what was written")
+            if self._settings.repair:
+                await self._mend(run, successor or writer, hold)
+        for event in run.show(hold.release()):
+            yield event
+        run.withheld = hold.withheld
+        self._conclude(run, said)
+
+    def _conclude(self, run: Run, said: _Said) -> None:
+        """Nothing, if there is something to show for the call.
+
+        Raises:
+            ModelFailure: there is nothing, or not all.
+        """
+        if run.draft.sentences and not said.cut_off:
+            return
+        if run.draft.sentences:
+            raise ModelFailure(ModelFailureReason.TRUNCATED, "the answer is longer than it may be")
+        if run.withheld and run.policy is Policy.STRICT:
+            run.refuse(RefusalReason.NOT_IN_SOURCES, UNSUPPORTED_MESSAGE)
+        elif run.withheld:
+            raise ModelFailure(ModelFailureReason.UNSUPPORTED, "the passages support nothing of what was written")
+        else:
+            reason = ModelFailureReason.UNCITED if said.characters else ModelFailureReason.EMPTY
+            raise ModelFailure(reason, "the model gave nothing that can be checked")
+
+    async def _sentences(self, run: Run, writer: Writer, said: _Said) -> AsyncGenerator[CitedSentence, None]:
+        """What the model writes, sentence by sentence; ends at once with `run.refusal` where it says there is nothing.
+
+        Raises:
+            ModelFailure: see `ChatModel.stream`; besides, an answer without end.
+        """
+        messages = self._prompt.render(run.question, [passage.indexed for passage in run.passages], run.old)
+        request = ChatRequest(messages, self._llm.max_output_tokens, self._llm.temperature)
+        parser = CitationParser(len(run.passages))
+        room = self._llm.max_output_tokens * _CHARACTERS_PER_TOKEN
+        usage = Usage()
+        try:
+            async with aclosing(writer.model.stream(request)) as deltas:
+                async for delta in deltas:
+                    usage = delta.usage or usage
+                    said.cut_off = said.cut_off or delta.cut_off
+                    said.characters += len(delta.text.strip())
+                    if said.characters > room:
+                        raise ModelFailure(
+                            ModelFailureReason.SERVER_ERROR, "the endpoint ignores the length it was given"
+                        )
+                    for sentence in self._telling(run, parser.feed(delta.text)):
+                        yield sentence
+                    if run.refusal is not None:
+                        return
+            for sentence in self._telling(run, parser.close(cut_off=said.cut_off)):
+                yield sentence
+        finally:
+            run.usages.append(usage)
+
+    def _telling(self, run: Run, sentences: Sequence[CitedSentence]) -> list[CitedSentence]:
+        """The sentences without one that says that there is no answer, which is a refusal if nothing came before it."""
+        told = []
+        for sentence in sentences:
+            if NOT_IN_SOURCES not in sentence.text:
+                told.append(sentence)
+            elif not told and not run.draft.begun:
+                run.refuse(RefusalReason.NOT_IN_SOURCES)
+                break
+        return told
+
+    async def _judged(self, run: Run, sentence: CitedSentence | None) -> list[Judged]:
+        """The verdicts that a sentence brings, or the end of the answer, found in a thread: they take some time."""
+
+        def judge() -> list[Judged]:
+            return run.draft.close() if sentence is None else run.draft.judge(sentence)
+
+        return await asyncio.to_thread(run.timed, "verify", judge)
+
+    async def _mend(self, run: Run, writer: Writer, hold: HoldBack) -> None:
+        """Ask once for better sentences in the place of those that fail; what does not get better stays as it is."""
+
+    def _in_time(self, run: Run) -> bool:
+        return perf_counter() - run.started < self._settings.repair_within_s
