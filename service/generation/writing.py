@@ -109,10 +109,10 @@ class ModelWriting:
         Raises:
             ModelFailure: there is nothing, or not all.
         """
-        if run.draft.sentences and not said.cut_off:
-            return
-        if run.draft.sentences:
+        if said.cut_off:
             raise ModelFailure(ModelFailureReason.TRUNCATED, "the answer is longer than it may be")
+        if run.draft.sentences:
+            return
         if run.withheld and run.policy is Policy.STRICT:
             run.refuse(RefusalReason.NOT_IN_SOURCES, UNSUPPORTED_MESSAGE)
         elif run.withheld:

@@ -18,7 +18,7 @@ def test_an_answer_has_the_shape_of_the_contract(client: httpx.Client) -> None:
 
     assert answer.keys() == {
         *("answer_id", "query_id", "answered", "text", "sentences", "citations", "grounding", "relevance", "refusal"),
-        *("degraded", "model", "prompt_version", "usage", "timings_ms"),
+        *("degraded", "model", "prompt_version", "usage", "timings_ms", "decisions"),
     }
     assert answer["answered"]
     assert answer["degraded"] == {"reason": "model_not_configured", "mode": "extractive"}
