@@ -77,7 +77,12 @@ class ModelWriting:
     async def _turn(self, run: Run, writer: Writer, successor: Writer | None) -> AsyncGenerator[SentenceEvent, None]:
         """The sentences of one model. With a `successor` it fails rather than show what is not supported."""
         run.tier, run.model, run.prompt_version = writer.tier, writer.model.name, self._prompt.version
-        hold = HoldBack(run.policy, mendable=lambda: self._settings.repair and self._in_time(run))
+
+        def mendable() -> bool:
+            another = successor is not None and not run.draft.sentences
+            return (another or self._settings.repair) and self._in_time(run)
+
+        hold = HoldBack(run.policy, mendable=mendable)
         said = _Said()
         try:
             async with aclosing(self._sentences(run, writer, said)) as sentences:
