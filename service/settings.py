@@ -40,6 +40,7 @@ class LLMSettings(_Group):
     max_retries: int = Field(2, ge=0, le=10, description="further attempts after a retryable failure")
     max_output_tokens: int = Field(700, ge=16, description="longest answer in tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature")
+    prompt: str = Field("answer@3", description="version of the prompt that answers are asked for with")
     max_concurrency: int = Field(8, ge=1, description="calls to the endpoint at one time")
 
 

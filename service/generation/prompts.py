@@ -1,108 +1,156 @@
-"""Versioned prompts, kept as files beside this module. Leaves what to ask about to `answering`.
+"""Versioned prompts, `purpose@version`, kept as files beside this module. Leaves what to ask about to its callers.
 
-What never changes (rules, worked examples) comes first, so that endpoints can reuse it; the question comes last.
-Passages stand between markers and can't contain one: retrieved text is data, and cannot end its own quotation.
+A version renders the same for ever: whoever wants another wording writes another version. What never changes (rules,
+worked examples) comes first, so that endpoints can reuse it; the question comes last.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
 from importlib import resources
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from ingestion.corpus.records import IndexedChunk
 from ingestion.errors import ConfigurationError
-from service.generation.citations import leads_in
-from service.generation.llm import ChatMessage
-from service.generation.sentences import UnitKind, units_of
+from service.generation.llm import ChatMessage, ChatRequest, Structured
+from service.generation.quoting import Quoting, quote_passages, quote_text
 
-ANSWER_PROMPT = "answer@2"
+ANSWER_PROMPT = "answer@3"
+REPAIR_PROMPT = "repair@1"
+REWRITE_PROMPT = "rewrite@1"
 
-_FILES = {"answer@1": "answer@1.txt", ANSWER_PROMPT: "answer@2.txt"}
-_PLAIN = frozenset({"answer@1"})
-"""Versions from before passages were dated and marked: a version renders the same for ever."""
-_SECTION = re.compile(r"^<<<(system|user|assistant|question)>>>\n", re.MULTILINE)
-_MARKER = re.compile(r"<(?=\s*/?\s*passage\b)", re.IGNORECASE)
+_VERSIONS = ("answer@1", "answer@2", ANSWER_PROMPT)
+_SECTION = re.compile(r"^<<<(about|schema|(?:system|user|assistant|question)(?: json)?)>>>\n", re.MULTILINE)
+_SLOT = re.compile(r"\{([a-z]+)\}")
+
+
+class PromptPurpose(StrEnum):
+    ANSWER = "answer"
+    REPAIR = "repair"
+    REWRITE = "rewrite"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """What to send for one question: plain, and worded for endpoints that take a schema where the prompt has that."""
+
+    messages: tuple[ChatMessage, ...]
+    structured: Structured | None
+
+    def request(self, max_output_tokens: int, temperature: float = 0.0) -> ChatRequest:
+        """The call to make."""
+        return ChatRequest(self.messages, max_output_tokens, temperature, self.structured)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """`fixed` is the constant part; `template` has a `{slot}` for each thing that changes."""
+
+    fixed: tuple[ChatMessage, ...]
+    template: str
+
+    def fill(self, values: Mapping[str, str]) -> tuple[ChatMessage, ...]:
+        # one pass: a slot's name in a passage or question stays what it is
+        body = _SLOT.sub(lambda slot: values.get(slot.group(1), slot.group()), self.template)
+        return (*self.fixed, ChatMessage("user", body))
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """`fixed` is the constant part; `template` holds `{passages}` and `{question}` once each.
-
-    `marked`: passages say when their document last changed, bear their number after each paragraph and list item, as
-    the answer shall, and stand with the best one last, next to the question. Small models copy what stands there; asked
-    for the number in a heading, they made it up.
-    """
+    """One version. `changed` says what is new in it; `quoting` how passages stand in it."""
 
     version: str
-    fixed: tuple[ChatMessage, ...]
-    template: str
-    marked: bool = True
+    purpose: PromptPurpose
+    changed: str
+    quoting: Quoting
+    _plain: _Form
+    _json: _Form | None
+    _schema: Mapping[str, Any] | None
+
+    @property
+    def marked(self) -> bool:
+        """Whether passages bear their number where the answer shall bear it."""
+        return self.quoting is not Quoting.PLAIN
+
+    @property
+    def structured(self) -> bool:
+        """Whether there is a wording for endpoints that hold their output to a schema."""
+        return self._json is not None
+
+    def fill(self, **values: str) -> RenderedPrompt:
+        """The messages with these values in their slots, as they are: untrusted text goes through `quote` first."""
+        structured = None
+        if self._json is not None and self._schema is not None:
+            name = self.version.replace("@", "_v")  # letters, digits, `_` and `-` only: a rule of the protocol
+            structured = Structured(self._json.fill(values), name, self._schema)
+        return RenderedPrompt(self._plain.fill(values), structured)
 
     def render(
         self, question: str, passages: Sequence[IndexedChunk], old: frozenset[int] = frozenset()
-    ) -> tuple[ChatMessage, ...]:
+    ) -> RenderedPrompt:
         """The messages for one question; passages are numbered from 1 in the order given, best first.
 
         `old` holds the indexes of those whose document was replaced: they stand farthest from the question.
         """
-        order = sorted(range(len(passages)), key=lambda at: (at not in old, -at) if self.marked else (True, at))
-        quoted = "\n".join(self._quoted(at + 1, passages[at], old=at in old) for at in order)
-        before, _, after = self.template.partition("{passages}")
-        body = before + quoted + after.replace("{question}", _MARKER.sub("&lt;", question), 1)
-        return (*self.fixed, ChatMessage("user", body))
+        return self.fill(passages=quote_passages(passages, old, self.quoting), question=self.quote(question))
 
-    def _quoted(self, number: int, passage: IndexedChunk, *, old: bool) -> str:
-        title = " > ".join(dict.fromkeys((passage.document.title, *passage.chunk.heading_path)))
-        title = _fenced(" ".join(title.replace('"', "'").split()))
-        status = ' status="superseded"' if old else ""
-        # what was replaced may well have been touched last: no date speaks for it
-        date = f' updated="{passage.document.updated_at:%Y-%m-%d}"' if self.marked and not old else ""
-        text = passage.chunk.text.strip()
-        text = _fenced(_marked(text, number) if self.marked else text)
-        return f'<passage number="{number}" title="{title}"{date}{status}>\n{text}\n</passage>'
+    def quote(self, text: str) -> str:
+        """The text with nothing in it that passes for a passage's end or a turn of the conversation."""
+        return quote_text(text, self.quoting)
 
 
-def load_prompt(version: str = ANSWER_PROMPT) -> Prompt:
+def load_prompt(version: str = ANSWER_PROMPT, purpose: PromptPurpose | None = None) -> Prompt:
     """The prompt of that version.
 
     Raises:
-        ConfigurationError: no such version.
+        ConfigurationError: no such version, or one for another purpose.
     """
-    if version not in _FILES:
-        raise ConfigurationError(f"no prompt {version!r}; there are: {', '.join(sorted(_FILES))}")
-    text = resources.files(__package__ or "service.generation").joinpath("prompts", _FILES[version]).read_text("utf-8")
+    fitting = [name for name in _VERSIONS if purpose is None or name.startswith(f"{purpose}@")]
+    if version not in fitting:
+        raise ConfigurationError(f"no prompt {version!r}; there are: {', '.join(fitting)}")
+    text = resources.files(__package__ or "service.generation").joinpath("prompts", f"{version}.txt").read_text("utf-8")
     parts = _SECTION.split(text)
     sections = [(parts[index], parts[index + 1].strip("\n")) for index in range(1, len(parts), 2)]
+    by_name = dict(sections)
+    about = dict(line.split(": ", 1) for line in by_name["about"].splitlines())
+    has_json = "schema" in by_name
+    return Prompt(
+        version,
+        PromptPurpose(version.partition("@")[0]),
+        about["changed"],
+        Quoting(about["quoting"]),
+        _form(sections),
+        _form(sections, json_form=True) if has_json else None,
+        json.loads(by_name["schema"]) if has_json else None,
+    )
+
+
+def prompts(purpose: PromptPurpose | None = None) -> tuple[Prompt, ...]:
+    """All versions, or those for one purpose, oldest first."""
+    load = partial(load_prompt, purpose=purpose)
+    return tuple(load(name) for name in _VERSIONS if purpose is None or name.startswith(f"{purpose}@"))
+
+
+def _form(sections: Sequence[tuple[str, str]], *, json_form: bool = False) -> _Form:
+    """The plain form, or the JSON one: there a section `role json` stands for the one of that role before it."""
+    chosen: list[tuple[str, str]] = []
+    for name, body in sections:
+        role, _, variant = name.partition(" ")
+        if role in ("about", "schema") or (variant and not json_form):
+            continue
+        if variant:
+            assert chosen[-1][0] == role, f"section {name} follows the {role} that it stands for"
+            chosen[-1] = (role, body)
+        else:
+            chosen.append((role, body))
     fixed = tuple(
         ChatMessage(cast(Literal["system", "user", "assistant"], role), body)
-        for role, body in sections
+        for role, body in chosen
         if role != "question"
     )
-    template = next(body for role, body in sections if role == "question")
-    return Prompt(version, fixed, template, marked=version not in _PLAIN)
-
-
-def _marked(text: str, number: int) -> str:
-    """The text with the passage's number after each paragraph, list item, block and table, but not after lead-ins."""
-    pieces: list[str] = []
-    position = 0
-    units = units_of(text)
-    for at, unit in enumerate(units):
-        pieces.append(text[position : unit.end])
-        position = unit.end
-        following = units[at + 1] if at + 1 < len(units) else None
-        same = following is not None and unit.kind is following.kind
-        if unit.kind is UnitKind.CODE or (unit.kind is UnitKind.ROW and not same):
-            pieces.append(f"\n[{number}]")
-        elif unit.kind is UnitKind.ITEM or unit.kind is UnitKind.PROSE:
-            goes_on = same and unit.kind is UnitKind.PROSE and "\n\n" not in text[unit.end : units[at + 1].start]
-            if not goes_on and not leads_in(text[unit.start : unit.end]):
-                pieces.append(f" [{number}]")
-    return "".join(pieces) + text[position:]
-
-
-def _fenced(text: str) -> str:
-    return _MARKER.sub("&lt;", text)
+    return _Form(fixed, next(body for role, body in chosen if role == "question"))

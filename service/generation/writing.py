@@ -17,12 +17,13 @@ import structlog
 from service.errors import ModelFailure, ModelFailureReason
 from service.generation.answers import RefusalReason, SentenceEvent
 from service.generation.attribution import Judged
-from service.generation.citations import NOT_IN_SOURCES, CitationParser, CitedSentence
+from service.generation.citations import NOT_IN_SOURCES, CitedSentence
 from service.generation.holding import HoldBack
-from service.generation.llm import ChatRequest, Models, Usage
-from service.generation.prompts import load_prompt
+from service.generation.llm import Models, Usage
+from service.generation.prompts import PromptPurpose, load_prompt
 from service.generation.routing import Writer, route, signals_of
 from service.generation.run import UNSUPPORTED_MESSAGE, Run
+from service.generation.structured import AnswerReader
 from service.settings import AnswerSettings, LLMSettings, Policy
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ class ModelWriting:
         self._models = models
         self._llm = llm
         self._settings = settings
-        self._prompt = load_prompt()
+        self._prompt = load_prompt(llm.prompt, PromptPurpose.ANSWER)
 
     async def write(self, run: Run) -> AsyncGenerator[SentenceEvent, None]:
         """Verified sentences of a model, or `run.refusal`. A second one is asked if nothing of the first can be shown.
@@ -132,9 +133,9 @@ class ModelWriting:
         Raises:
             ModelFailure: see `ChatModel.stream`; besides, an answer without end.
         """
-        messages = self._prompt.render(run.question, [passage.indexed for passage in run.passages], run.old)
-        request = ChatRequest(messages, self._llm.max_output_tokens, self._llm.temperature)
-        parser = CitationParser(len(run.passages))
+        prompt = self._prompt.render(run.question, [passage.indexed for passage in run.passages], run.old)
+        request = prompt.request(self._llm.max_output_tokens, self._llm.temperature)
+        reader = AnswerReader(len(run.passages))
         room = self._llm.max_output_tokens * _CHARACTERS_PER_TOKEN
         usage = Usage()
         try:
@@ -147,11 +148,11 @@ class ModelWriting:
                         raise ModelFailure(
                             ModelFailureReason.SERVER_ERROR, "the endpoint ignores the length it was given"
                         )
-                    for sentence in self._telling(run, parser.feed(delta.text)):
+                    for sentence in self._telling(run, reader.feed(delta)):
                         yield sentence
                     if run.refusal is not None:
                         return
-            for sentence in self._telling(run, parser.close(cut_off=said.cut_off)):
+            for sentence in self._telling(run, reader.close(cut_off=said.cut_off)):
                 yield sentence
         finally:
             run.usages.append(usage)

@@ -218,14 +218,14 @@ def test_an_answer_that_reached_the_limit_before_its_first_sentence_is_extracted
 
 def test_passages_carry_their_dates_but_for_those_that_were_replaced() -> None:
     passages = [indexed("The drain waits."), indexed("The drain waits.", metadata={"status": "superseded"})]
-    body = load_prompt().render("Q?", passages, frozenset({1}))[-1].content
+    body = load_prompt().render("Q?", passages, frozenset({1})).messages[-1].content
     assert body.count('updated="2026-02-01"') == 1
     assert '<passage number="2" title="Gateway runbook" status="superseded">' in body
 
 
 def test_the_best_passage_stands_last_and_bears_its_number_where_an_answer_shall() -> None:
     passages = [indexed(RESTART), indexed(CODES), indexed("The drain waits.")]
-    body = load_prompt().render("Q?", passages, frozenset({0}))[-1].content
+    body = load_prompt().render("Q?", passages, frozenset({0})).messages[-1].content
     assert re.findall(r'<passage number="(\d)"', body) == ["1", "3", "2"]
     assert "The drain waits 120 seconds for open requests. [1]" in body
     assert "before you restart it. The drain" in body
@@ -239,6 +239,6 @@ def test_an_earlier_prompt_still_renders_as_it_did() -> None:
     prompt = load_prompt("answer@1")
     assert prompt.version == "answer@1"
     passages = [passage.indexed for passage in operations().passages]
-    assert "updated=" not in prompt.render("Q?", passages)[-1].content
+    assert "updated=" not in prompt.render("Q?", passages).messages[-1].content
     answer = ask(saying(f"{DRAIN} [1]."), result=found(indexed(RESTART)))
     assert answer.prompt_version == load_prompt().version != prompt.version
