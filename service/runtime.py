@@ -18,8 +18,10 @@ from service.access.door import Door
 from service.access.keys import Keys
 from service.generation.answering import Answerer, Retrieve
 from service.generation.answers import AnswerQuery
+from service.generation.caching import AnswerCache
 from service.generation.llm import ChatModel, Models
 from service.generation.providers import open_chat_model
+from service.ledger.answer_cache import KeptAnswers
 from service.ledger.database import migrate_ledger
 from service.ledger.idempotency import IdempotencyLedger
 from service.ledger.metrics import Metrics
@@ -50,6 +52,7 @@ class Runtime:
     searcher: Searcher
     contexts: ContextBuilder
     answerer: Answerer
+    cache: AnswerCache
     keys: Keys
     door: Door
     idempotency: IdempotencyLedger
@@ -64,6 +67,7 @@ class Reading:
     searcher: Searcher
     contexts: ContextBuilder
     answerer: Answerer
+    cache: AnswerCache
 
 
 @asynccontextmanager
@@ -74,18 +78,21 @@ async def open_reading(settings: ServiceSettings) -> AsyncIterator[Reading]:
     """
     async with AsyncExitStack() as stack:
         corpus = await _enter(stack, open_corpus(settings))
+        await asyncio.to_thread(migrate_ledger, corpus.database)
         model = await _open_model(stack, settings.llm)
         models_dir = settings.models_dir or settings.data_dir / MODELS_FOLDER
         reranker = await _enter(stack, open_reranker(settings.reranker, models_dir))
         searcher = Searcher(corpus, settings.retrieval, SecondLook(reranker, settings.reranker))
+        cache = AnswerCache(KeptAnswers(corpus.database))
         answerer = Answerer(
             retriever(searcher, settings),
             Models(fast=model),
             settings,
             content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
             embedder=corpus.embedder,
+            cache=cache,
         )
-        yield Reading(corpus, searcher, ContextBuilder(searcher, corpus, TokenCounter()), answerer)
+        yield Reading(corpus, searcher, ContextBuilder(searcher, corpus, TokenCounter()), answerer, cache)
 
 
 @asynccontextmanager
@@ -97,7 +104,6 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         reading = await stack.enter_async_context(open_reading(settings))
         corpus = reading.corpus
-        await asyncio.to_thread(migrate_ledger, corpus.database)
         keys = Keys(corpus.database)
         door = Door(keys, settings.server.host)
         await asyncio.to_thread(door.check_start)
@@ -111,6 +117,7 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             searcher=reading.searcher,
             contexts=reading.contexts,
             answerer=reading.answerer,
+            cache=reading.cache,
             keys=keys,
             door=door,
             idempotency=IdempotencyLedger(corpus.database),

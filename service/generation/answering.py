@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from time import perf_counter
@@ -32,6 +32,7 @@ from service.generation.answers import (
     RetrievalEvent,
     SentenceEvent,
 )
+from service.generation.caching import AnswerCache, AnswerKey, Recipe, answer_key
 from service.generation.conversation import by_rules
 from service.generation.evidence import Reader
 from service.generation.fallback import Extractor
@@ -41,7 +42,7 @@ from service.generation.llm import Models
 from service.generation.run import Run
 from service.generation.writing import ModelWriting
 from service.retrieval.results import RelevanceLabel, SearchResult
-from service.settings import ServiceSettings
+from service.settings import Caching, ServiceSettings
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +56,8 @@ class Answerer:
     """Answers questions from passages; without models all are extracted. Safe for concurrent calls on one loop.
 
     With `content_of`, documents that say at their top that they were replaced give way to current ones. With
-    `embedder`, what is extracted is chosen by meaning and not by words alone.
+    `embedder`, what is extracted is chosen by meaning and not by words alone. With `cache`, a model's answer can be
+    given again.
     """
 
     def __init__(
@@ -66,12 +68,14 @@ class Answerer:
         *,
         content_of: ContentOf | None = None,
         embedder: Embedder | None = None,
+        cache: AnswerCache | None = None,
     ) -> None:
         self._retrieve = retrieve
         self._models = models
         self._settings = settings
         self._content_of = content_of
         self._embedder = embedder
+        self._cache = cache
         self._writing = ModelWriting(models, settings.llm, settings.answers)
 
     async def answer(
@@ -96,7 +100,7 @@ class Answerer:
             query=query,
             question=question,
             answer_id=answer_id or str(uuid.uuid4()),
-            tenant=scope.tenant,
+            scope=scope,
             result=result,
             passages=result.passages[: self._settings.retrieval.answer_passages],
             old=old,
@@ -121,6 +125,7 @@ class Answerer:
         if answer.grounding is not None:
             yield GroundingEvent(answer.grounding)
         _log(answer)
+        await self._keep(run, answer)
         yield DoneEvent(answer)
 
     def _find(self, scope: Scope, query: AnswerQuery) -> tuple[SearchResult, frozenset[int]]:
@@ -138,27 +143,58 @@ class Answerer:
         if run.result.relevance.label is RelevanceLabel.NONE or not run.passages:
             run.refuse(RefusalReason.NOTHING_RELEVANT)
             return
-        failure: ModelFailureReason | None = None
         if not self._models:
-            failure = ModelFailureReason.NOT_CONFIGURED
-        else:
-            try:
-                async with aclosing(self._writing.write(run)) as events:
-                    async for event in events:
-                        yield event
-            except ModelFailure as error:
-                failure = error.reason
-                log.warning("model_failed", reason=error.reason, sentences_shown=len(run.draft.sentences))
-        if failure is None:
+            for event in await self._stand_in(run, ModelFailureReason.NOT_CONFIGURED):
+                yield event
             return
+        if self._settings.answers.cache is Caching.ALWAYS and await self._recall(run):
+            for event in run.replay():
+                yield event
+            return
+        try:
+            async with aclosing(self._writing.write(run)) as events:
+                async for event in events:
+                    yield event
+        except ModelFailure as error:
+            log.warning("model_failed", reason=error.reason, sentences_shown=len(run.draft.sentences))
+            for event in await self._stand_in(run, error.reason):
+                yield event
+
+    async def _stand_in(self, run: Run, failure: ModelFailureReason) -> Sequence[SentenceEvent]:
+        """What is shown in the place of a model's answer: nothing where a part of that is shown already."""
         if run.draft.sentences:
             kept = failure if failure is ModelFailureReason.TRUNCATED else ModelFailureReason.INTERRUPTED
             run.degraded = Degraded(kept, DegradedMode.PARTIAL)
-            return
+            return ()
+        if self._models and self._settings.answers.cache is not Caching.OFF and await self._recall(run):
+            run.degraded = Degraded(failure, DegradedMode.CACHED)
+            return run.replay()
         run.degraded = Degraded(failure, DegradedMode.EXTRACTIVE)
         run.model = run.prompt_version = run.tier = None
-        for event in await self._extract(run):
-            yield event
+        return await self._extract(run)
+
+    async def _recall(self, run: Run) -> bool:
+        """Whether a model answered the same before, over the same passages; `run.cached` then is that answer."""
+        if self._cache is None:
+            return False
+        run.cached = await asyncio.to_thread(self._cache.get, run.scope, self._key(run))
+        if run.cached is not None:
+            run.decide("cache", "used")
+        return run.cached is not None
+
+    async def _keep(self, run: Run, answer: Answer) -> None:
+        if self._cache is not None and run.cached is None and self._settings.answers.cache is not Caching.OFF:
+            await asyncio.to_thread(self._cache.put, run.scope, self._key(run), answer)
+
+    def _key(self, run: Run) -> AnswerKey:
+        recipe = Recipe(
+            policy=run.policy,
+            language="",  # the question's own, so that the question tells it
+            prompt_version=self._settings.llm.prompt,
+            model=self._models.names,
+            tier=run.query.tier,
+        )
+        return answer_key(run.scope, run.question, run.passages, run.old, recipe)
 
     async def _extract(self, run: Run) -> list[SentenceEvent]:
         """Sentences of the sources, or a refusal where they don't answer."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -18,7 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ingestion.corpus.records import DocumentKey
 from ingestion.corpus.scope import Scope
-from service.generation.answers import Answer, Degraded, GroundingLabel
+from service.generation.answers import Answer, Degraded, GroundingLabel, SentenceEvent
+from service.generation.citations import with_citations
 from service.generation.facts import is_technical
 from service.generation.llm import Usage
 from service.ledger.answer_cache import KeptAnswers
@@ -91,6 +92,17 @@ def served_again(
     """A kept answer as it is given now: it costs nothing, and relevance and times are those of this request."""
     free = Usage(0, 0, 0.0)
     return replace(answer, relevance=relevance, timings_ms=dict(timings_ms), degraded=degraded, usage=free)
+
+
+def replayed(answer: Answer) -> Iterator[SentenceEvent]:
+    """The events in which a kept answer arrives: those in which it came the first time."""
+    by_number = {citation.n: citation for citation in answer.citations}
+    position = 0
+    for sentence in answer.sentences:
+        shown = with_citations(sentence.text, sentence.citations)
+        at = answer.text.index(shown, position)
+        yield SentenceEvent(sentence, tuple(by_number[n] for n in sentence.citations), answer.text[position:at])
+        position = at + len(shown)
 
 
 def answer_codec() -> TypeAdapter[Answer]:

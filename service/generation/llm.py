@@ -83,3 +83,8 @@ class Models:
 
     def __bool__(self) -> bool:
         return self.fast is not None or self.strong is not None
+
+    @property
+    def names(self) -> str:
+        """The names of both."""
+        return "+".join(model.name for model in (self.fast, self.strong) if model is not None)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TypeVar
 
+from ingestion.corpus.scope import Scope
 from service.generation.answers import (
     Answer,
     AnswerQuery,
@@ -18,6 +19,7 @@ from service.generation.answers import (
     Tier,
 )
 from service.generation.attribution import Attributor, Judged
+from service.generation.caching import replayed, served_again
 from service.generation.drafting import Draft
 from service.generation.evidence import Evidence, Reader
 from service.generation.grounding import GroundingScorer
@@ -44,7 +46,7 @@ class Run:
     query: AnswerQuery
     question: str
     answer_id: str
-    tenant: str
+    scope: Scope
     result: SearchResult
     passages: Sequence[Passage]
     old: frozenset[int]
@@ -60,6 +62,7 @@ class Run:
     model: str | None = None
     prompt_version: str | None = None
     withheld: int = 0
+    cached: Answer | None = None
     usages: list[Usage] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     spent_s: dict[str, float] = field(default_factory=dict)
@@ -86,6 +89,10 @@ class Run:
         """The sentences as events."""
         return [self.draft.show(each) for each in judged]
 
+    def replay(self) -> list[SentenceEvent]:
+        """The events of the cached answer."""
+        return list(replayed(self.cached)) if self.cached is not None else []
+
     def timed(self, stage: str, work: Callable[[], T]) -> T:
         """The result of `work`, the seconds it takes counted under `stage`."""
         started = perf_counter()
@@ -100,6 +107,9 @@ class Run:
 
     def answer(self, timings_ms: dict[str, float]) -> Answer:
         """The whole answer."""
+        if self.cached is not None:
+            again = served_again(self.cached, self.result.relevance, timings_ms, self.degraded)
+            return replace(again, decisions=tuple(self.decisions))
         draft = self.draft
         return Answer(
             answered=bool(draft.sentences),

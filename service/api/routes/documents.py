@@ -114,5 +114,8 @@ def delete_document(
     document_id: PathDocument, principal: Ingesting, runtime: Running, collection: InCollection = None
 ) -> Response:
     """When this returns, no search, answer or context can show it."""
-    runtime.corpus.delete_document(principal.scope, DocumentId(document_id), collection)
+    document = runtime.corpus.get_document(principal.scope, DocumentId(document_id), collection)
+    runtime.corpus.delete_document(principal.scope, document.id, document.collection)
+    # no question leads to them any more, but what they quote shall not outlive the document
+    runtime.cache.forget(principal.scope, document.key)
     return Response(status_code=204)
