@@ -13,6 +13,7 @@ from typing import Any
 
 from service.errors import ModelFailure, ModelFailureReason
 from service.generation.citations import NOT_IN_SOURCES, CitationParser, CitedSentence
+from service.generation.declining import finds_nothing
 from service.generation.jsonstream import JsonPath, JsonStream
 from service.generation.llm import ChatDelta
 from service.generation.sentences import FENCE, ITEM
@@ -120,6 +121,8 @@ class StructuredParser:
 class AnswerReader:
     """Reads an answer in whichever of the two forms it comes, without what a reasoning model thinks aloud before it.
 
+    An answer that begins by saying in its own words that the passages do not hold it gives the signal `NOT_IN_SOURCES`.
+
     Any way to cut the same answer into pieces gives the same sentences.
     """
 
@@ -128,6 +131,7 @@ class AnswerReader:
         self._parser: CitationParser | StructuredParser | None = None
         self._held: str | None = ""
         """What may be thinking; None once the answer has begun."""
+        self._begun = False
 
     def feed(self, delta: ChatDelta) -> list[CitedSentence]:
         """Sentences that this piece completes."""
@@ -145,12 +149,19 @@ class AnswerReader:
         if self._parser is None:
             return []
         last = [] if held.lstrip().startswith(_THINKS) else self._read(held)
-        return last + [_signalled(sentence) for sentence in self._parser.close(cut_off=cut_off)]
+        return last + self._told(self._parser.close(cut_off=cut_off))
 
     def _read(self, text: str) -> list[CitedSentence]:
-        if self._parser is None or not text:
-            return []
-        return [_signalled(sentence) for sentence in self._parser.feed(text)]
+        return self._told(self._parser.feed(text)) if self._parser is not None and text else []
+
+    def _told(self, sentences: list[CitedSentence]) -> list[CitedSentence]:
+        """The sentences, a first one that says in other words that there is no answer being made the signal for it."""
+        told = [_signalled(sentence) for sentence in sentences]
+        if told and not self._begun:
+            self._begun = True
+            if not told[0].cites and finds_nothing(told[0].text):
+                told[0] = replace(told[0], text=NOT_IN_SOURCES)
+        return told
 
     def _spoken(self, piece: str) -> str:
         """The part of it that belongs to the answer."""
