@@ -94,9 +94,10 @@ class Attributor:
         if checked.support.label not in (SupportLabel.SUPPORTED, SupportLabel.CONTRADICTED):
             kept = cited if checked.support.label is SupportLabel.PARTIAL else []
             found = self._find(said, kept, frozenset(cited))
-            if found is not None:
+            better = self._scorer.check(said, self._passages([*kept, *found]), self._question) if found else checked
+            if better.support.label is SupportLabel.SUPPORTED:
                 notes = (ADDED if kept or not own.given else CORRECTED,)
-                cited, checked = [*kept, found[0]], found[1]
+                cited, checked = [*kept, *found], better
         support = replace(checked.support, checks=(*notes, *checked.support.checks))
         if cited and self._old.issuperset(cited):
             support = _outdated(support)
@@ -125,19 +126,19 @@ class Attributor:
     def _may_introduce(self, text: str) -> bool:
         return leads_in(text) and not facts_of(text) and not self._reader.read(text).denied
 
-    def _find(self, text: str, kept: Sequence[int], refused: frozenset[int]) -> tuple[int, CheckedSentence] | None:
-        """The passage that supports the sentence, alone or with the `kept` ones; None if none clearly does.
+    def _find(self, text: str, kept: Sequence[int], refused: frozenset[int]) -> tuple[int, ...]:
+        """The passage that says the sentence by words and facts, alone or with the `kept` ones, if one clearly does.
 
         None too where any passage shown contradicts the sentence: then which of them holds is not for us to say.
         """
         claim = self._reader.read(text)
         commands = any(fact.kind is FactKind.COMMAND for fact in claim.facts)
         by_chance = len(claim.stems) + len(claim.facts) < _LEAST_TERMS and not commands
-        rated: list[tuple[float, int, CheckedSentence]] = []
+        rated: list[tuple[float, int]] = []
         for index, evidence in enumerate(self._evidence):
             alone = self._scorer.compare(text, self._passages([index]))
             if alone.support.label is SupportLabel.CONTRADICTED:
-                return None
+                return ()
             if index in refused or (by_chance and not evidence.has(text)):
                 continue
             checked = self._scorer.compare(text, self._passages([*kept, index])) if kept else alone
@@ -147,14 +148,14 @@ class Attributor:
             if kept:  # told in two places, in whatever order: but told, not just half of it and a fitting fact
                 held, ordered = _held(claim, checked), 1.0
             if held >= _CLOSE and ordered >= _IN_ORDER:
-                rated.append((held, index, checked))
+                rated.append((held, index))
         rated.sort(key=lambda entry: (-entry[0], entry[1]))
         if not rated:
-            return None
+            return ()
         best = rated[0]
         if len(rated) > 1 and best[0] < _NEARLY_VERBATIM and best[0] - rated[1][0] < _MARGIN:
-            return None
-        return best[1], best[2]
+            return ()
+        return (best[1],)
 
     def _sources(self, cited: Sequence[int], checked: CheckedSentence) -> tuple[tuple[int, Window], ...]:
         """What to quote of each cited passage: its best window; all of it where nothing in it says the sentence."""
