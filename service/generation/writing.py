@@ -18,7 +18,9 @@ from service.errors import ModelFailure, ModelFailureReason
 from service.generation.answers import RefusalReason, SentenceEvent
 from service.generation.attribution import Judged
 from service.generation.citations import NOT_IN_SOURCES, CitedSentence
+from service.generation.declining import declines
 from service.generation.holding import HoldBack
+from service.generation.languages import Languages
 from service.generation.llm import Models, Usage
 from service.generation.prompts import PromptPurpose, load_prompt
 from service.generation.routing import Writer, route, signals_of
@@ -48,6 +50,7 @@ class ModelWriting:
         self._llm = llm
         self._settings = settings
         self._prompt = load_prompt(llm.prompt, PromptPurpose.ANSWER)
+        self._languages = Languages()
 
     async def write(self, run: Run) -> AsyncGenerator[SentenceEvent, None]:
         """Verified sentences of a model, or `run.refusal`. A second one is asked if nothing of the first can be shown.
@@ -172,9 +175,24 @@ class ModelWriting:
         """The verdicts that a sentence brings, or the end of the answer, found in a thread: they take some time."""
 
         def judge() -> list[Judged]:
-            return run.draft.close() if sentence is None else run.draft.judge(sentence)
+            if sentence is None:
+                return run.draft.close()
+            if not run.draft.begun:
+                self._listen(run, sentence)
+            return run.draft.judge(sentence)
 
         return await asyncio.to_thread(run.timed, "verify", judge)
+
+    def _listen(self, run: Run, sentence: CitedSentence) -> None:
+        """Nothing, if an answer may begin so.
+
+        Raises:
+            ModelFailure: the model excuses itself, or speaks another language than whoever asked.
+        """
+        if not sentence.cites and declines(sentence.text):
+            raise ModelFailure(ModelFailureReason.DECLINED, "the model declined to answer")
+        if self._languages.answers_in_other_language(run.question, [sentence.text]):
+            raise ModelFailure(ModelFailureReason.WRONG_LANGUAGE, "the answer is not in the language of the question")
 
     async def _mend(self, run: Run, writer: Writer, hold: HoldBack) -> None:
         """Ask once for better sentences in the place of those that fail; what does not get better stays as it is."""

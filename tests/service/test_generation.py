@@ -150,6 +150,14 @@ def test_a_model_that_finds_no_answer_refuses() -> None:
         (saying("Turn the rack off and on again."), ModelFailureReason.UNCITED),
         (saying("Turn the rack off and on again [8]."), ModelFailureReason.UNCITED),
         (saying("lorem " * 1000), ModelFailureReason.SERVER_ERROR),
+        (
+            saying("I'm sorry, but I can't help with that. The drain waits 120 seconds [1]."),
+            ModelFailureReason.DECLINED,
+        ),
+        (
+            saying("Der Drain wartet 120 Sekunden auf die offenen Anfragen, und dann ist es gut [1]."),
+            ModelFailureReason.WRONG_LANGUAGE,
+        ),
     ],
 )
 def test_without_a_usable_model_the_answer_is_extracted(model: ChatModel | None, reason: ModelFailureReason) -> None:
