@@ -28,7 +28,8 @@ from ingestion.settings import Settings
 from service.generation.asking import Asked
 from service.generation.candidates import Candidate, candidates_of
 from service.generation.evidence import Reader
-from service.generation.fallback import Extract, Extractor, Ranked
+from service.generation.fallback import Extractor, Ranked
+from service.generation.stretches import Extract
 from service.generation.freshness import OPENING_CHARS, outdated
 from service.generation.grounding import GroundingScorer
 from service.quality.golden import load_golden, names_document
@@ -202,6 +203,7 @@ def print_table(name: str, outcomes: Sequence[Outcome]) -> None:
     print(
         f"| {name} | {len(shown)} of {len(yes)} | {sum(o.right for o in yes)} | {sum(o.complete for o in yes)} | "
         f"{sum(o.first for o in yes)} | {mean(len(o.extracts) for o in shown or yes):.1f} | "
+        f"{mean(sum(len(e.text) for e in o.extracts) for o in shown or yes):.0f} | "
         f"{len(refused)} of {len(no)} | {len(refused) / max(1, all_refused):.2f} | "
         f"{median(worked):.0f}, {quantiles(worked, n=10)[-1]:.0f} |"
     )
@@ -239,9 +241,9 @@ def run(data: Path, wanted: Sequence[str], *, fitting: bool, details: bool) -> N
     }
     samples: dict[str, list[tuple[Found, Ranked]]] = {}
     print(
-        "| questions | answered | right document | facts | facts first | pieces | refused | precision | ms p50, p90 |"
+        "| questions | answered | right document | facts | facts first | pieces | characters | refused | precision | ms p50, p90 |"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in wanted:
         documents, questions, folder = sets[name]
         with corpus_of(documents(), data / folder, data / "models") as corpus:

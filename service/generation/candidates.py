@@ -11,21 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from service.generation.evidence import EvidenceUnit, Reader
-from service.generation.facts import Fact, facts_of
-from service.generation.sentences import ITEM, Unit, UnitKind, units_of
+from service.generation.facts import Fact
+from service.generation.grouping import EMPHASIS, LONGEST_LIST, blocks_of, groups_of, is_step, of, opens
+from service.generation.sentences import Unit, UnitKind
 from service.retrieval.results import Passage
 
-LONGEST_LIST = 700
-"""Characters of a list, with the sentence that opens it, that can be shown as one piece."""
 _HEADING_WORDS = 6
 """A line without a stop or a figure and of no more words is a heading or a greeting, not a statement."""
-_TORN_WORDS = 3
 _SEPARATOR_ROW = re.compile(r"[|:\s-]+")
-_BARS = " | "
-_PLAIN_HEADING = re.compile(r"(?:(?P<title>[^\n]+)\n[-=~]{3,}\s*|(?P<capitals>[A-Z][A-Z &/]{3,})\n\s*)")
-"""A line that is underlined, or in capitals."""
-_INDENTED = re.compile(r"(?: {4}|\t)[ \t]*\S")
-_EMPHASIS = "*_ "
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +26,8 @@ class Candidate:
     """A stretch of passage `index`: `start` and `end` are offsets into its text, `raw` is what stands there.
 
     `context` are stems of title, headings and lead-in, `lead` the last of these as text. `head`: the table's column
-    names. `whole`: a list with its opening sentence; its items are candidates as well.
+    names. `whole`: a list with its opening sentence; its items are candidates as well. `block`: the paragraph or list
+    that it stands in, in units.
     """
 
     index: int
@@ -47,6 +41,7 @@ class Candidate:
     lead: str = ""
     head: tuple[str, ...] = ()
     whole: bool = False
+    block: tuple[Unit, ...] = ()
 
     def overlaps(self, other: Candidate) -> bool:
         return self.index == other.index and self.start < other.end and other.start < self.end
@@ -61,14 +56,16 @@ def candidates_of(reader: Reader, index: int, passage: Passage) -> list[Candidat
     text, lead = chunk.text, ""
     head: tuple[str, ...] = ()
     found: list[Candidate] = []
-    groups = _groups(text)
+    groups = groups_of(text)
+    blocks = blocks_of(text, groups)
 
-    def add(unit: Unit) -> Candidate:
+    def add(unit: Unit, block: tuple[Unit, ...]) -> Candidate:
         raw = text[unit.start : unit.end]
-        context = about | frozenset(reader.stems(" ".join((lead, *head))))
-        words = EvidenceUnit(reader, raw, unit.start, unit.kind).words
+        above = " ".join((lead, *head)).strip()
+        read = EvidenceUnit(reader, raw, unit.start, unit.kind)
+        context = about | frozenset(reader.stems(above)) if above else about
         place = (index, unit.kind, unit.start, unit.end)
-        found.append(Candidate(*place, raw, words, context, facts_of(raw), " ".join((lead, *head)).strip(), head))
+        found.append(Candidate(*place, raw, read.words, context, read.reading.facts, above, head, block=block))
         return found[-1]
 
     for at, unit in enumerate(groups):
@@ -77,21 +74,21 @@ def candidates_of(reader: Reader, index: int, passage: Passage) -> list[Candidat
             names = _head(text, groups, at)
             head = head if names is None else names
             if names is None and not _is_rule(text, unit):
-                add(unit)
+                add(unit, blocks[at])
             continue
         head = ()
         titled = unit.kind is UnitKind.HEADING or _plain(raw) in named
         opened = None if titled else _list_below(text, groups, at)
         if titled or (opened is None and _is_label(unit, raw)):
-            lead = raw.strip("#" + _EMPHASIS)
+            lead = raw.strip("#" + EMPHASIS)
             continue
         if opened is not None:
-            whole = add(Unit(UnitKind.ITEM, unit.start, opened.end))
+            whole = add(Unit(UnitKind.ITEM, unit.start, opened.end), blocks[at])
             found[-1] = replace(whole, whole=True)
-        if _opens(raw) or opened is not None:
-            lead = raw.strip(_EMPHASIS)
+        if opens(raw) or opened is not None:
+            lead = raw.strip(EMPHASIS)
         elif any(character.isalnum() for character in raw):
-            add(unit)
+            add(unit, blocks[at])
             if unit.kind is UnitKind.PROSE:
                 lead = lead if lead.endswith("?") else ""
     return found
@@ -99,7 +96,7 @@ def candidates_of(reader: Reader, index: int, passage: Passage) -> list[Candidat
 
 def _head(text: str, groups: Sequence[Unit], at: int) -> tuple[str, ...] | None:
     """The column names if this row is the head of a table, else None."""
-    raw = _of(text, groups[at])
+    raw = of(text, groups[at])
     below = groups[at + 1] if at + 1 < len(groups) else None
     if below is not None and _is_rule(text, below):
         return _cells(raw)
@@ -107,97 +104,15 @@ def _head(text: str, groups: Sequence[Unit], at: int) -> tuple[str, ...] | None:
     return _cells(raw) if first and not raw.startswith("|") and _names_columns(raw) else None
 
 
-def _groups(text: str) -> list[Unit]:
-    """Units with the code block that follows a lead-in or a list item joined to it: no command is cut from its step."""
-    groups: list[Unit] = []
-    for unit in _with_indented_code(text):
-        if unit.kind is UnitKind.CODE and groups:
-            last = groups[-1]
-            inside = text[text.rfind("\n", 0, unit.start) + 1 : unit.start] != ""
-            if (last.kind is UnitKind.ITEM and inside) or (last.kind is UnitKind.PROSE and _opens(_of(text, last))):
-                groups[-1] = Unit(UnitKind.CODE, last.start, unit.end)
-                continue
-        if groups and _is_torn(text, groups[-1], unit):
-            groups[-1] = Unit(groups[-1].kind, groups[-1].start, unit.end)
-            continue
-        groups.append(unit)
-    return _with_blocks(text, groups)
-
-
-def _with_blocks(text: str, groups: Sequence[Unit]) -> list[Unit]:
-    """The groups; an opening sentence has the paragraph below it, where that is no list of its own (code of HTML)."""
-    joined: list[Unit] = []
-    for unit in groups:
-        last = joined[-1] if joined else None
-        if last is not None and unit.start < last.end:
-            continue
-        opened = last is not None and last.kind in (UnitKind.PROSE, UnitKind.ITEM) and _of(text, last).endswith(":")
-        if last is not None and opened and unit.kind is UnitKind.PROSE and "\n\n" in text[last.end : unit.start]:
-            end = text.find("\n\n", unit.start)
-            end = len(text.rstrip()) if end < 0 else end
-            if end - last.start <= LONGEST_LIST:
-                joined[-1] = Unit(UnitKind.CODE, last.start, end)
-                continue
-        joined.append(unit)
-    return joined
-
-
-def _is_torn(text: str, last: Unit, unit: Unit) -> bool:
-    """Whether a sentence of a word or two, as "No." is, belongs to the one after it."""
-    return (
-        last.kind is unit.kind is UnitKind.PROSE
-        and len(_of(text, last).split()) <= _TORN_WORDS
-        and _of(text, last).rstrip(_EMPHASIS).endswith((".", "!"))
-        and "\n\n" not in text[last.end : unit.start]
-    )
-
-
-def _with_indented_code(text: str) -> list[Unit]:
-    """The units of a text; prose that is set in by four spaces below a blank line is one block of code."""
-    units: list[Unit] = []
-    for unit in _lines_apart(text):
-        line = text.rfind("\n", 0, unit.start) + 1
-        indented = unit.kind is UnitKind.PROSE and _INDENTED.match(text[line:]) is not None
-        if not indented or (units and units[-1].kind is UnitKind.ITEM):
-            units.append(unit)
-        elif units and units[-1].kind is UnitKind.CODE and "\n\n" not in text[units[-1].end : unit.start]:
-            units[-1] = Unit(UnitKind.CODE, units[-1].start, unit.end)
-        else:
-            units.append(Unit(UnitKind.CODE, unit.start, unit.end))
-    return units
-
-
-def _lines_apart(text: str) -> list[Unit]:
-    """The units of a text, with two things of plain text told apart: rows with bars, and headings by their looks."""
-    units: list[Unit] = []
-    for unit in units_of(text):
-        raw = _of(text, unit)
-        if unit.kind is UnitKind.PROSE and "\n" in raw and _BARS in raw:
-            position = unit.start
-            for line in raw.splitlines(keepends=True):
-                kind = UnitKind.ROW if _BARS in line else UnitKind.PROSE
-                units.append(Unit(kind, position, position + len(line.rstrip())))
-                position += len(line)
-            continue
-        heading = _PLAIN_HEADING.match(raw) if unit.kind in (UnitKind.PROSE, UnitKind.ITEM) else None
-        if heading is not None:
-            units.append(Unit(UnitKind.HEADING, unit.start, unit.start + heading.end(heading.lastgroup or 0)))
-            below = unit.start + heading.end()
-            units += [Unit(u.kind, below + u.start, below + u.end) for u in units_of(raw[heading.end() :])]
-            continue
-        units.append(unit)
-    return units
-
-
 def _list_below(text: str, groups: Sequence[Unit], at: int) -> Unit | None:
     """The last item of the list that a sentence opens, if the two together are short enough to be shown whole."""
     opening = groups[at]
-    raw = _of(text, opening)
-    if opening.kind is not UnitKind.PROSE or not (_opens(raw) or raw[-1].isalpha()):
+    raw = of(text, opening)
+    if opening.kind is not UnitKind.PROSE or not (opens(raw) or raw[-1].isalpha()):
         return None
     last: Unit | None = None
     for unit in groups[at + 1 :]:
-        item = unit.kind is UnitKind.ITEM or (unit.kind is UnitKind.CODE and ITEM.match(_of(text, unit)))
+        item = is_step(text, unit)
         if not item or unit.end - opening.start > LONGEST_LIST:
             # a list too long to be shown is not cut either
             return last if last is not None and not item else None
@@ -205,12 +120,8 @@ def _list_below(text: str, groups: Sequence[Unit], at: int) -> Unit | None:
     return last
 
 
-def _opens(raw: str) -> bool:
-    return raw.rstrip(_EMPHASIS).endswith((":", "?"))
-
-
 def _is_label(unit: Unit, raw: str) -> bool:
-    bare = raw.rstrip(_EMPHASIS)
+    bare = raw.rstrip(EMPHASIS)
     return (
         unit.kind is UnitKind.PROSE
         and bare[-1:] not in (".", "!", "?", ":")
@@ -220,7 +131,7 @@ def _is_label(unit: Unit, raw: str) -> bool:
 
 
 def _is_rule(text: str, unit: Unit) -> bool:
-    return unit.kind is UnitKind.ROW and _SEPARATOR_ROW.fullmatch(_of(text, unit)) is not None
+    return unit.kind is UnitKind.ROW and _SEPARATOR_ROW.fullmatch(of(text, unit)) is not None
 
 
 def _names_columns(row: str) -> bool:
@@ -230,10 +141,6 @@ def _names_columns(row: str) -> bool:
 
 def _cells(row: str) -> tuple[str, ...]:
     return tuple(cell.strip() for cell in row.strip().strip("|").split("|"))
-
-
-def _of(text: str, unit: Unit) -> str:
-    return text[unit.start : unit.end]
 
 
 def _plain(text: str) -> str:

@@ -20,7 +20,7 @@ from service.generation.answers import (
 from service.generation.attribution import Attributor, Judged
 from service.generation.citations import CitedSentence, with_citations
 from service.generation.evidence import Evidence
-from service.generation.fallback import Extract
+from service.generation.stretches import Extract
 from service.generation.grounding import OwnCitations, summarise
 from service.retrieval.results import Passage
 

@@ -5,7 +5,6 @@ Also the judge of whether they do. What a stretch is, is left to `candidates`; h
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,14 +36,14 @@ from service.generation.asking import Asked
 from service.generation.candidates import Candidate, candidates_of
 from service.generation.evidence import Evidence, Reader
 from service.generation.grounding import GroundingScorer
-from service.generation.sentences import UnitKind
+from service.generation.stretches import Extract, rendered, stretch_around
 from service.retrieval.results import Passage, Relevance
 
 MAX_STRETCHES = 4
 """More is not an answer but a page."""
 MAX_CHARACTERS = 900
 """What the stretches after the first may make of the whole."""
-_WORTH_ADDING = 1.0
+_WORTH_ADDING = 1.5
 """A further stretch is shown if its log-odds are at most so much worse than the best one's."""
 _NEW_TERMS = 6.0
 """So much worse still, times the weighted share of the asked terms that no stretch before it has."""
@@ -52,17 +51,6 @@ _OUTDATED = 3.0
 """Log-odds that a stretch of a replaced document loses."""
 _DUPLICATE = 0.6
 """Jaccard similarity of two stretches from which the second says nothing new."""
-
-
-@dataclass(frozen=True, slots=True)
-class Extract:
-    """A stretch of passage `index`: `start` and `end` are offsets into the passage's text, `text` is how it reads."""
-
-    index: int
-    start: int
-    end: int
-    text: str
-    block: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +104,10 @@ class Extractor:
         chosen: list[Candidate] = []
         for part in ranked.parts or (ranked,):
             room = MAX_STRETCHES // max(1, len(ranked.parts)) or 1
-            for candidate in _arranged(self._choose(part, passages, old, room)):
+            for candidate in self._choose(part, passages, old, room):
                 if len(chosen) < MAX_STRETCHES and not any(_repeats(candidate, other) for other in chosen):
                     chosen.append(candidate)
-        return tuple(_shown(candidate) for candidate in chosen)
+        return _arranged(chosen, passages, old, steps=asked.steps)
 
     def rank(
         self, asked: Asked, candidates: Sequence[Candidate], passages: Sequence[Passage], relevance: Relevance
@@ -221,30 +209,18 @@ def _current(passages: Sequence[Passage], old: frozenset[int], index: int) -> tu
     return index not in old, passages[index].indexed.document.updated_at
 
 
-def _arranged(chosen: Sequence[Candidate]) -> list[Candidate]:
-    """The best first; steps of one passage in their order, since they are followed so."""
-    in_order = sorted(chosen, key=lambda item: (item.index, item.start))
-    steps = all(item.kind in (UnitKind.ITEM, UnitKind.CODE) for item in chosen)
-    if steps and len({item.index for item in chosen}) == 1:
-        return in_order
-    first = list(chosen[:1])
-    same = [item for item in in_order if item not in first and item.index == first[0].index]
-    return first + same + [item for item in in_order if item not in first and item.index != first[0].index]
-
-
-def _shown(candidate: Candidate) -> Extract:
-    text = candidate.raw
-    if candidate.kind is UnitKind.ROW:
-        cells = [cell.strip() for cell in text.strip().strip("|").split("|")]
-        heads = candidate.head if len(candidate.head) == len(cells) else ("",) * len(cells)
-        pairs = zip(heads, cells, strict=True)
-        text = " \u2014 ".join(f"{head}: {cell}" if head else cell for head, cell in pairs if cell)
-    elif candidate.whole:
-        text = "\n".join(line.lstrip("> \t").rstrip() for line in text.splitlines())
-    elif candidate.kind in (UnitKind.PROSE, UnitKind.ITEM):
-        text = " ".join(line.lstrip("> \t").rstrip() for line in text.splitlines())
-    if candidate.kind in (UnitKind.PROSE, UnitKind.ITEM, UnitKind.ROW):
-        text = re.sub(r"^\[!\w+\]\s*", "", text)
-        text = re.sub(r"\[([^\]\n]+)\]\([^)\s]+\)", r"\1", text).replace("**", "")
-    block = candidate.kind is not UnitKind.PROSE
-    return Extract(candidate.index, candidate.start, candidate.end, text, block=block)
+def _arranged(
+    chosen: Sequence[Candidate], passages: Sequence[Passage], old: frozenset[int], *, steps: bool
+) -> tuple[Extract, ...]:
+    """What is shown: passage by passage in the order of their best, replaced ones last, each in source order."""
+    places = list(dict.fromkeys(candidate.index for candidate in chosen))
+    places.sort(key=lambda index: index in old)
+    extracts: list[Extract] = []
+    for index in places:
+        text = passages[index].indexed.chunk.text
+        grown = [(stretch_around(item, text, steps=steps), item) for item in chosen if item.index == index]
+        for shown, item in sorted(grown, key=lambda pair: (pair[0].start, -pair[0].end)):
+            last = extracts[-1] if extracts and extracts[-1].index == index else None
+            if last is None or shown.start >= last.end:
+                extracts.append(rendered(item, shown, text))
+    return tuple(extracts)

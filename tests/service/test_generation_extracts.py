@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -11,9 +13,12 @@ from hypothesis import strategies as st
 from service.generation.asking import Asked
 from service.generation.candidates import candidates_of
 from service.generation.evidence import Reader
-from service.generation.fallback import MAX_STRETCHES, Extract, Extractor
+from service.generation.facts import CODE_SPAN
+from service.generation.fallback import MAX_STRETCHES, Extractor
 from service.generation.grounding import GroundingScorer
+from service.generation.grouping import groups_of
 from service.generation.sentences import UnitKind
+from service.generation.stretches import Extract
 from service.retrieval.results import Passage, Relevance, RelevanceLabel
 from tests.service.generation_parts import indexed
 
@@ -104,8 +109,9 @@ def test_without_a_word_a_question_reads_on() -> None:
 
 BLOCKS = st.sampled_from(
     [
-        "Drain the gateway first. It waits 120 seconds.",
+        "Drain the gateway. It waits 120 seconds. Then restart it with `kubectl  rollout restart deploy/gateway`.",
         "1. Restart:\n\n   ```bash\n   kubectl rollout restart deploy/gateway\n   ```",
+        "2. Wait for the gateway.\n\n   It takes `a**b**c` seconds.\n3. Restart [the other](https://example.org/x).",
         "```yaml\ndrain: 120\n\nwait: true\n```",
         "| Code | Meaning |\n|---|---|\n| GH-1 | gateway drain |",
         "Steps:\n\n- drain the gateway\n- restart the gateway",
@@ -114,22 +120,96 @@ BLOCKS = st.sampled_from(
         "GATEWAY NOTES\nRestart with care.",
         "Run this:\n\n    gatewayctl drain --wait 120",
         "> [!NOTE]\n> Never restart two gateways.",
+        "A gateway " + "that is restarted twice " * 22 + "stays down. This is why the drain comes first. It is slow.",
     ]
 )
+QUESTIONS = st.sampled_from(["How do I drain and restart the gateway?", "Is the gateway down after a drain?"])
 
 
-@given(st.lists(BLOCKS, min_size=1, max_size=6))
-def test_stretches_lie_inside_their_passage_apart_and_with_whole_code(blocks: list[str]) -> None:
+@given(st.lists(BLOCKS, min_size=1, max_size=6), QUESTIONS)
+def test_what_is_shown_is_whole_and_stands_so_in_its_passage(blocks: list[str], question: str) -> None:
     text = "\n\n".join(blocks) + "\n"
     for candidate in candidates_of(Reader(), 0, passage(text)):
         assert text[candidate.start : candidate.end] == candidate.raw
         assert candidate.raw == candidate.raw.strip()
         assert candidate.raw.count("```") % 2 == 0
 
-    shown = extract("How do I drain and restart the gateway?", text)
+    shown = extract(question, text)
     assert len(shown) <= MAX_STRETCHES
-    places = sorted((item.start, item.end) for item in shown)
-    assert all(before[1] <= after[0] for before, after in pairwise(places))
+    assert all(before.end <= after.start for before, after in pairwise(shown))
+    groups = groups_of(text)
+    for item in shown:
+        raw = text[item.start : item.end]
+        assert item.start in {unit.start for unit in groups}
+        assert item.end in {unit.end for unit in groups}
+        assert _codes(item.text) == _codes(raw)
+        assert Counter(re.findall(r"\w+", item.text)) <= Counter(re.findall(r"\w+", raw)) + COLUMNS
+
+
+COLUMNS = Counter(["Code", "Meaning", "Gateway", "Port"])
+
+
+def _codes(text: str) -> list[str]:
+    return [match.group() for match in CODE_SPAN.finditer(text)]
+
+
+STEPS = [f"{n}. Step {n} of the drain:\n\n   ```bash\n   gatewayctl drain --phase {n}\n   ```" for n in range(1, 5)]
+
+
+def test_a_procedure_comes_whole_and_with_its_opening() -> None:
+    text = "Notes first.\n\nTo drain the gateway:\n\n" + "\n\n".join(STEPS) + "\n\nNo more is needed."
+
+    (shown,) = extract("How do I run phase 3 of the gateway drain?", text)
+
+    assert shown.text == text[text.index("To drain") : text.index("\n\nNo more")]
+
+
+def test_of_too_long_a_procedure_whole_steps_are_shown() -> None:
+    text = "\n\n".join(f"{step}\n\n   {'It takes a while. ' * 20}".rstrip() for step in STEPS)
+
+    shown = extract("How do I run phase 4 of the gateway drain?", text)
+
+    assert sum(len(item.text) for item in shown) < len(text)
+    assert all(re.match(r"\d\. Step", item.text) and item.text.endswith("a while.") for item in shown)
+    assert any("--phase 4" in item.text for item in shown)
+
+
+def test_a_sentence_that_points_back_brings_what_it_points_to() -> None:
+    filler = "Nobody knows why the depot was painted in this shade of green. " * 9
+    text = f"{filler}The gateway drain is slow. It waits 120 seconds. {filler}".strip()
+
+    (shown,) = extract("How long does it wait, in seconds?", text)
+
+    assert shown.text == "The gateway drain is slow. It waits 120 seconds."
+
+
+def test_a_command_brings_the_sentence_before_it() -> None:
+    text = "Ask in the channel first.\n\n```bash\ngatewayctl drain --wait 120\n```\n\nMore is in the wiki."
+
+    (shown,) = extract("Which gatewayctl command does the drain?", text)
+
+    assert shown.text == text.partition("\n\nMore")[0]
+
+
+def test_a_short_paragraph_is_shown_whole_and_a_copy_of_it_once() -> None:
+    text = "The drain waits 120 seconds. Nobody may shorten it."
+
+    (shown,) = extract("How long does the drain wait?", text, text)
+
+    assert shown.text == text
+
+
+def test_what_was_replaced_comes_last() -> None:
+    reader = Reader()
+    passages = [
+        passage("The drain of the gateway waits 60 seconds.", "old"),
+        passage("Since May the gateway waits 120 seconds for its drain and 9 for its door.", "new"),
+    ]
+    question = "How many seconds does the drain of the gateway wait?"
+
+    shown = Extractor(reader, GroundingScorer(reader)).extract(question, passages, SURE, frozenset({0}))
+
+    assert shown[0].index == 1
 
 
 def test_words_alone_refuse_a_name_that_no_source_has() -> None:
