@@ -29,9 +29,9 @@ from service.generation.asking import Asked
 from service.generation.candidates import Candidate, candidates_of
 from service.generation.evidence import Reader
 from service.generation.fallback import Extractor, Ranked
-from service.generation.stretches import Extract
 from service.generation.freshness import OPENING_CHARS, outdated
 from service.generation.grounding import GroundingScorer
+from service.generation.stretches import Extract
 from service.quality.golden import load_golden, names_document
 from service.retrieval.query import SearchQuery
 from service.retrieval.results import Passage, Relevance, RelevanceLabel
@@ -241,7 +241,8 @@ def run(data: Path, wanted: Sequence[str], *, fitting: bool, details: bool) -> N
     }
     samples: dict[str, list[tuple[Found, Ranked]]] = {}
     print(
-        "| questions | answered | right document | facts | facts first | pieces | characters | refused | precision | ms p50, p90 |"
+        "| questions | answered | right document | facts | facts first | pieces | characters | refused | precision "
+        "| ms p50, p90 |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in wanted:

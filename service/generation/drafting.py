@@ -20,8 +20,8 @@ from service.generation.answers import (
 from service.generation.attribution import Attributor, Judged
 from service.generation.citations import CitedSentence, with_citations
 from service.generation.evidence import Evidence
-from service.generation.stretches import Extract
 from service.generation.grounding import OwnCitations, summarise
+from service.generation.stretches import Extract
 from service.retrieval.results import Passage
 
 VERBATIM = Support(SupportLabel.SUPPORTED, 1.0, ("verbatim",))
