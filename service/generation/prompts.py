@@ -24,7 +24,7 @@ ANSWER_PROMPT = "answer@3"
 REPAIR_PROMPT = "repair@1"
 REWRITE_PROMPT = "rewrite@1"
 
-_VERSIONS = ("answer@1", "answer@2", ANSWER_PROMPT)
+_VERSIONS = ("answer@1", "answer@2", ANSWER_PROMPT, REPAIR_PROMPT, REWRITE_PROMPT)
 _SECTION = re.compile(r"^<<<(about|schema|(?:system|user|assistant|question)(?: json)?)>>>\n", re.MULTILINE)
 _SLOT = re.compile(r"\{([a-z]+)\}")
 

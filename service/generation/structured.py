@@ -7,7 +7,7 @@ it. Reading the characters is left to `jsonstream`, judging the sentences to `gr
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -88,28 +88,16 @@ class StructuredParser:
             self._add(CitedSentence(NOT_IN_SOURCES, "", ()))
         elif not path.steps and self._last is None and isinstance(value, Mapping):
             whole = next((value[key] for key in _WHOLE_KEYS if isinstance(value.get(key), str)), "")
-            self._add_text(whole, _numbers(value.get("citations")))
+            self._add_text(whole, passage_numbers(value.get("citations")))
         elif path.listed and path.key in ("sentences", ""):
             if isinstance(value, str):
                 self._add_text(value, [])
             elif isinstance(value, Mapping) and isinstance(text := value.get("text", value.get("sentence")), str):
-                self._add_text(text, _numbers(value.get("citations", value.get("citation"))))
+                self._add_text(text, passage_numbers(value.get("citations", value.get("citation"))))
 
     def _add_text(self, text: str, numbers: list[int]) -> None:
-        """The sentences of one entry: mostly one, each with its own markers, if any, else those of the entry."""
-        if _ESCAPED_BLOCK.search(text) and "\n" not in text:  # line breaks escaped twice
-            text = text.replace("\\n", "\n")
-        parser = CitationParser(self._shown)
-        parts = parser.feed(text) + parser.close()
-        known = tuple(dict.fromkeys(number for number in numbers if 1 <= number <= self._shown))
-        unknown = len({number for number in numbers if not 1 <= number <= self._shown})
-        for at, part in enumerate(parts):
-            if len(parts) == 1:
-                cites = tuple(dict.fromkeys((*known, *part.cites)))
-                part = replace(part, cites=cites, unknown=max(unknown, part.unknown))
-            elif not part.cites and not part.unknown:
-                part = replace(part, cites=known, unknown=unknown)
-            self._add(_signalled(part), inside=at > 0)
+        for at, sentence in enumerate(cited_sentences(text, numbers, self._shown)):
+            self._add(_signalled(sentence), inside=at > 0)
 
     def _add(self, sentence: CitedSentence, *, inside: bool = False) -> None:
         if not inside:
@@ -180,6 +168,28 @@ class AnswerReader:
         return begun
 
 
+def cited_sentences(text: str, numbers: Sequence[int], shown: int) -> list[CitedSentence]:
+    """The sentences of a text in JSON: mostly one, each with its own markers, else with the `numbers` of all."""
+    if _ESCAPED_BLOCK.search(text) and "\n" not in text:  # line breaks escaped twice
+        text = text.replace("\\n", "\n")
+    parser = CitationParser(shown)
+    parts = parser.feed(text) + parser.close()
+    known = tuple(dict.fromkeys(number for number in numbers if 1 <= number <= shown))
+    unknown = len({number for number in numbers if not 1 <= number <= shown})
+    if len(parts) == 1:
+        (part,) = parts
+        cites = tuple(dict.fromkeys((*known, *part.cites)))
+        return [replace(part, cites=cites, unknown=max(unknown, part.unknown))]
+    return [part if part.cites or part.unknown else replace(part, cites=known, unknown=unknown) for part in parts]
+
+
+def without_thinking(answer: str) -> str:
+    """The whole answer of a reasoning model without what it thinks aloud before it."""
+    if not answer.lstrip().startswith(_THINKS):
+        return answer
+    return answer.partition(_THOUGHT)[2].strip()
+
+
 def _signalled(sentence: CitedSentence) -> CitedSentence:
     """The sentence, or exactly `NOT_IN_SOURCES` if it says that in nearly these words."""
     if sentence.cites or _DECLINED.fullmatch(sentence.text) is None:
@@ -207,7 +217,7 @@ def _ends_in_block(text: str) -> bool:
     return FENCE.match(last) is not None or last.startswith("|")
 
 
-def _numbers(value: Any) -> list[int]:
+def passage_numbers(value: Any) -> list[int]:
     """Passage numbers in whatever a model gives as citations: 1, "1", "[1]", [1, "2"], {"passage": 1}."""
     if isinstance(value, bool) or value is None:
         return []
@@ -216,4 +226,4 @@ def _numbers(value: Any) -> list[int]:
     if isinstance(value, str):
         return [int(number) for number in _NUMBER.findall(value)]
     items = value.values() if isinstance(value, Mapping) else value
-    return [number for item in items for number in _numbers(item)]
+    return [number for item in items for number in passage_numbers(item)]

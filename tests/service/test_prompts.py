@@ -16,7 +16,7 @@ from ingestion.errors import ConfigurationError
 from service.generation.answering import Answerer
 from service.generation.citations import CitedSentence
 from service.generation.llm import ChatDelta, ChatMessage, Models
-from service.generation.prompts import ANSWER_PROMPT, Prompt, PromptPurpose, load_prompt, prompts
+from service.generation.prompts import ANSWER_PROMPT, Prompt, PromptPurpose, RenderedPrompt, load_prompt, prompts
 from service.generation.quoting import Quoting
 from service.generation.structured import AnswerReader
 from service.settings import LLMSettings, ServiceSettings
@@ -38,10 +38,16 @@ def written(messages: tuple[ChatMessage, ...]) -> str:
     return "".join(f"=== {message.role}\n{message.content}\n" for message in messages)
 
 
-@pytest.mark.parametrize("prompt", prompts(PromptPurpose.ANSWER), ids=lambda prompt: prompt.version)
+def rendered_once(prompt: Prompt) -> RenderedPrompt:
+    if prompt.purpose is PromptPurpose.ANSWER:
+        passages = [indexed(RESTART), HARD, indexed(CODES, heading_path=("Codes",))]
+        return prompt.render(QUESTION, passages, frozenset({1}))
+    return prompt.fill(passages="PASSAGES", question="QUESTION", sentences="SENTENCES", history="HISTORY")
+
+
+@pytest.mark.parametrize("prompt", prompts(), ids=lambda prompt: prompt.version)
 def test_a_version_renders_the_same_for_ever(prompt: Prompt) -> None:
-    passages = [indexed(RESTART), HARD, indexed(CODES, heading_path=("Codes",))]
-    rendered = prompt.render(QUESTION, passages, frozenset({1}))
+    rendered = rendered_once(prompt)
     assert written(rendered.messages) == (GOLDEN / f"{prompt.version}.plain.txt").read_text("utf-8")
     assert (rendered.structured is not None) is prompt.structured
     if rendered.structured is not None:
