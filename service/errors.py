@@ -50,6 +50,7 @@ class ModelFailureReason(StrEnum):
     UNREACHABLE = "model_unreachable"
     TIMEOUT = "model_timeout"
     RATE_LIMITED = "model_rate_limited"
+    BUSY = "model_busy"
     REJECTED = "model_rejected_request"
     SERVER_ERROR = "model_server_error"
     EMPTY = "model_empty_answer"

@@ -19,12 +19,12 @@ from service.access.keys import Keys
 from service.generation.answering import Answerer, Retrieve
 from service.generation.answers import AnswerQuery
 from service.generation.caching import AnswerCache
-from service.generation.llm import ChatModel, Models
-from service.generation.providers import open_chat_model
+from service.generation.models import open_chat_models
 from service.ledger.answer_cache import KeptAnswers
 from service.ledger.database import migrate_ledger
 from service.ledger.idempotency import IdempotencyLedger
 from service.ledger.metrics import Metrics
+from service.ledger.model_calls import open_recorder
 from service.retrieval.context import ContextBuilder
 from service.retrieval.query import MAX_QUERY_BYTES, SearchQuery
 from service.retrieval.reranking.opening import open_reranker
@@ -32,7 +32,7 @@ from service.retrieval.reranking.second_look import SecondLook
 from service.retrieval.results import SearchResult
 from service.retrieval.search import Searcher
 from service.retrieval.tokens import TokenCounter
-from service.settings import LLMSettings, ServiceSettings
+from service.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
 
@@ -71,28 +71,32 @@ class Reading:
 
 
 @asynccontextmanager
-async def open_reading(settings: ServiceSettings) -> AsyncIterator[Reading]:
+async def open_reading(settings: ServiceSettings, metrics: Metrics | None = None) -> AsyncIterator[Reading]:
     """What it takes to search and to answer, without a worker for jobs.
+
+    Calls to models are written to the ledger, which is brought up to date, and counted in `metrics`.
 
     Raises: ConfigurationError (CorpusInUse among them), BackendUnavailable.
     """
     async with AsyncExitStack() as stack:
         corpus = await _enter(stack, open_corpus(settings))
         await asyncio.to_thread(migrate_ledger, corpus.database)
-        model = await _open_model(stack, settings.llm)
+        recorder = await _enter(stack, open_recorder(corpus.database, metrics or Metrics()))
+        counter = TokenCounter()
+        models = await stack.enter_async_context(open_chat_models(settings, recorder.record, counter))
         models_dir = settings.models_dir or settings.data_dir / MODELS_FOLDER
         reranker = await _enter(stack, open_reranker(settings.reranker, models_dir))
         searcher = Searcher(corpus, settings.retrieval, SecondLook(reranker, settings.reranker))
         cache = AnswerCache(KeptAnswers(corpus.database))
         answerer = Answerer(
             retriever(searcher, settings),
-            Models(fast=model),
+            models,
             settings,
             content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
             embedder=corpus.embedder,
             cache=cache,
         )
-        yield Reading(corpus, searcher, ContextBuilder(searcher, corpus, TokenCounter()), answerer, cache)
+        yield Reading(corpus, searcher, ContextBuilder(searcher, corpus, counter), answerer, cache)
 
 
 @asynccontextmanager
@@ -102,7 +106,8 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
     Raises: ConfigurationError (CorpusInUse among them, and an open address without a key), BackendUnavailable.
     """
     async with AsyncExitStack() as stack:
-        reading = await stack.enter_async_context(open_reading(settings))
+        metrics = Metrics()
+        reading = await stack.enter_async_context(open_reading(settings, metrics))
         corpus = reading.corpus
         keys = Keys(corpus.database)
         door = Door(keys, settings.server.host)
@@ -121,7 +126,7 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             keys=keys,
             door=door,
             idempotency=IdempotencyLedger(corpus.database),
-            metrics=Metrics(),
+            metrics=metrics,
         )
 
 
@@ -142,15 +147,6 @@ def retriever(searcher: Searcher, settings: ServiceSettings) -> Retrieve:
         )
 
     return retrieve
-
-
-async def _open_model(stack: AsyncExitStack, settings: LLMSettings) -> ChatModel | None:
-    opened = await asyncio.to_thread(open_chat_model, settings)
-    if opened is None:
-        return None
-    model, client = opened
-    stack.push_async_callback(client.close)
-    return model
 
 
 async def _enter(stack: AsyncExitStack, manager: AbstractContextManager[T]) -> T:

@@ -28,20 +28,87 @@ class ServerSettings(_Group):
     max_upload_bytes: int = Field(200_000_000, ge=1, description="largest request body of an upload")
 
 
+class LLMOutput(StrEnum):
+    AUTO = "auto"
+    SCHEMA = "schema"
+    TEXT = "text"
+
+
 class LLMSettings(_Group):
     """The OpenAI-compatible chat endpoint that writes answers; without it they are extracted from the sources."""
 
     base_url: str | None = Field(None, description="address of the endpoint, for instance `http://127.0.0.1:8091/v1`")
     api_key: SecretStr | None = Field(None, description="key for the endpoint")
     model: str = Field("gpt-4o-mini", description="model name to ask for")
+    output: LLMOutput = Field(
+        LLMOutput.AUTO,
+        description="`schema` holds the model to JSON, `text` never does, `auto` finds out what the endpoint takes",
+    )
     connect_timeout_s: float = Field(5.0, gt=0, description="longest wait for a connection")
     first_token_timeout_s: float = Field(60.0, gt=0, description="longest wait for the first token")
-    total_timeout_s: float = Field(180.0, gt=0, description="longest time for a whole answer")
+    stall_timeout_s: float = Field(30.0, gt=0, description="longest silence between two pieces of an answer")
+    total_timeout_s: float = Field(180.0, gt=0, description="longest time for a whole answer, waiting included")
     max_retries: int = Field(2, ge=0, le=10, description="further attempts after a retryable failure")
     max_output_tokens: int = Field(700, ge=16, description="longest answer in tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature")
     prompt: str = Field("answer@3", description="version of the prompt that answers are asked for with")
     max_concurrency: int = Field(8, ge=1, description="calls to the endpoint at one time")
+    max_queue: int = Field(32, ge=0, description="calls that may wait for their turn; one more fails at once")
+    queue_timeout_s: float = Field(30.0, gt=0, description="longest wait for a turn")
+    breaker_failures: int = Field(5, ge=1, description="failures in a row after which the endpoint is left alone")
+    breaker_pause_s: float = Field(30.0, gt=0, description="for how long it is; then one call tries")
+    prices: Path | None = Field(
+        None, description="TOML file of prices beside those that are shipped; docs/models.md has its form"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_usable_address(self) -> LLMSettings:
+        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
+            raise ValueError("the base_url of a model must begin with http:// or https://")
+        return self
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is an endpoint to ask; a key alone means OpenAI's."""
+        return self.base_url is not None or self.api_key is not None
+
+
+class LLMStrongSettings(_Group):
+    """A second, stronger model for the questions that need it; what is unset is as for `llm`."""
+
+    model: str | None = Field(None, description="model name to ask for; without it there is no strong model")
+    base_url: str | None = Field(None, description="address of its endpoint, if it is another")
+    api_key: SecretStr | None = Field(None, description="key for it; never taken over for another address")
+    output: LLMOutput | None = Field(None, description="as `PLUMBLINE_LLM__OUTPUT`")
+    connect_timeout_s: float | None = Field(None, gt=0, description="longest wait for a connection")
+    first_token_timeout_s: float | None = Field(None, gt=0, description="longest wait for the first token")
+    stall_timeout_s: float | None = Field(None, gt=0, description="longest silence between two pieces of an answer")
+    total_timeout_s: float | None = Field(None, gt=0, description="longest time for a whole answer, waiting included")
+    max_retries: int | None = Field(None, ge=0, le=10, description="further attempts after a retryable failure")
+    max_output_tokens: int | None = Field(None, ge=16, description="longest answer in tokens")
+    temperature: float | None = Field(None, ge=0, le=2, description="sampling temperature")
+    max_concurrency: int | None = Field(None, ge=1, description="calls to it at one time")
+    max_queue: int | None = Field(None, ge=0, description="calls that may wait for their turn")
+    queue_timeout_s: float | None = Field(None, gt=0, description="longest wait for a turn")
+    breaker_failures: int | None = Field(None, ge=1, description="failures in a row after which it is left alone")
+    breaker_pause_s: float | None = Field(None, gt=0, description="for how long it is; then one call tries")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> LLMStrongSettings:
+        if self.model is None and self.model_fields_set - {"model"}:
+            raise ValueError("settings of a strong model are given, but not which: set PLUMBLINE_LLM_STRONG__MODEL")
+        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
+            raise ValueError("PLUMBLINE_LLM_STRONG__BASE_URL must begin with http:// or https://")
+        return self
+
+    def beside(self, llm: LLMSettings) -> LLMSettings | None:
+        """The whole settings of the strong model; None without one. A key goes to no address but its own."""
+        if self.model is None:
+            return None
+        own = {name: value for name in self.model_fields_set if (value := getattr(self, name)) is not None}
+        if self.base_url is not None and self.base_url != llm.base_url:
+            own.setdefault("api_key", None)
+        return llm.model_copy(update=own)
 
 
 class RetrievalSettings(_Group):
@@ -155,9 +222,17 @@ class ServiceSettings(Settings):
 
     server: ServerSettings = Field(default_factory=ServerSettings)
     llm: LLMSettings = Field(default_factory=LLMSettings)
+    llm_strong: LLMStrongSettings = Field(default_factory=LLMStrongSettings)
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
     reranker: RerankerSettings = Field(default_factory=RerankerSettings)
     answers: AnswerSettings = Field(default_factory=AnswerSettings)
+
+    @model_validator(mode="after")
+    def _strong_model_has_an_endpoint(self) -> ServiceSettings:
+        strong = self.llm_strong.beside(self.llm)
+        if strong is not None and not strong.is_configured:
+            raise ValueError("PLUMBLINE_LLM_STRONG__MODEL needs PLUMBLINE_LLM_STRONG__BASE_URL or an endpoint in LLM")
+        return self
 
 
 CLIENT_VARIABLES = ("PLUMBLINE_URL", "PLUMBLINE_API_KEY")

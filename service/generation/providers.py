@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import TYPE_CHECKING, Any, cast
 
 from service.errors import ModelFailure, ModelFailureReason
-from service.generation.llm import ChatDelta, ChatModel, ChatRequest, Usage
-from service.generation.resilience import ResiliencePolicy, resilient
+from service.generation.llm import ChatDelta, ChatRequest, Usage
+from service.generation.output_forms import OutputForm, OutputForms, is_rejection
 from service.settings import LLMSettings
 
 if TYPE_CHECKING:
-    from openai import AsyncStream
+    from openai import APIError, APIStatusError, AsyncStream
     from openai.types.chat import ChatCompletionChunk
+    from openai.types.completion_usage import CompletionUsage
+
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 _NO_KEY = "none"
 """Sent where no key is set: local endpoints want some value, and it keeps the SDK from reading the environment."""
@@ -28,6 +33,10 @@ _BY_STATUS: Mapping[int, tuple[ModelFailureReason, bool]] = {
 }
 """HTTP status -> (reason, worth a retry); other 4xx are rejections, 5xx server errors worth a retry."""
 
+_NEVER_CONNECTED = frozenset({"ConnectTimeout", "PoolTimeout"})
+_NO_STREAM = ("text/html", "application/json")
+_UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
+
 
 class OpenAIChatModel:
     """`chat.completions` of one endpoint; safe for any number of concurrent calls on one event loop."""
@@ -37,9 +46,10 @@ class OpenAIChatModel:
 
         self._errors = openai
         self._model = settings.model
-        self._usage_option = True
+        self._forms = OutputForms(settings.output)
+        self._unknown_options: set[str] = set()
         self._client = openai.AsyncOpenAI(
-            base_url=settings.base_url or "https://api.openai.com/v1",
+            base_url=settings.base_url or DEFAULT_BASE_URL,
             api_key=settings.api_key.get_secret_value() if settings.api_key else _NO_KEY,
             organization="",
             project="",
@@ -57,18 +67,10 @@ class OpenAIChatModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         """See `ChatModel.stream`. Vendor errors come out as `ModelFailure`."""
-        body: dict[str, Any] = {
-            "model": self._model,
-            "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-            "max_tokens": request.max_output_tokens,
-            "temperature": request.temperature,
-        }
         try:
-            async with await self._open(body) as chunks:
-                async for chunk in chunks:
-                    delta = _delta(chunk)
-                    if delta.text or delta.usage or delta.cut_off:
-                        yield delta
+            async with aclosing(self._answer(request)) as deltas:
+                async for delta in deltas:
+                    yield delta
         except self._errors.OpenAIError as error:
             raise self._failure(error) from error
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError, LookupError) as error:
@@ -77,63 +79,198 @@ class OpenAIChatModel:
                 ModelFailureReason.SERVER_ERROR, "the endpoint sent something that is not a chat stream", retryable=True
             ) from error
 
-    async def _open(self, body: dict[str, Any]) -> AsyncStream[ChatCompletionChunk]:
-        """The response stream. An endpoint that rejects `stream_options` is asked once without and remembered."""
-        if self._usage_option:
+    async def _answer(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+        """The answer in the first form that the endpoint does not reject, which is remembered."""
+        forms = self._forms.to_try(request.structured)
+        rejections: list[int] = []
+        for form in forms:
+            async with aclosing(self._deltas(request, form)) as deltas:
+                try:
+                    head = await _until_visible(deltas)
+                except self._errors.APIError as error:
+                    status = _status(error)
+                    if form is forms[-1] or not is_rejection(status):
+                        raise
+                    rejections.append(status)
+                    continue
+                is_json = self._learn(form, head, rejections)
+                for delta in head:
+                    yield replace(delta, structured=is_json)
+                async for delta in deltas:
+                    yield replace(delta, structured=is_json)
+                return
+
+    def _learn(self, form: OutputForm, head: list[ChatDelta], rejections: list[int]) -> bool:
+        """Whether the answer is the JSON that was asked for, as its first visible character tells."""
+        begins = "".join(delta.text for delta in head).lstrip()[:1]
+        if form is OutputForm.TEXT or begins == "{":
+            if rejections or form is not OutputForm.TEXT:
+                self._forms.worked(form, rejections)
+            return form is not OutputForm.TEXT
+        if begins:
+            self._forms.ignored(form)
+        return False
+
+    async def _deltas(self, request: ChatRequest, form: OutputForm) -> AsyncGenerator[ChatDelta, None]:
+        """The stream of one HTTP call.
+
+        Raises:
+            ModelFailure: the endpoint declined, wrote nothing, or broke off. An error of the SDK for the rest.
+        """
+        spoke = False
+        finish: str | None = None
+        async with await self._create(_body(self._model, request, form)) as chunks:
+            _check_type(chunks.response.headers.get("content-type", ""))
             try:
-                return await self._create({**body, "stream_options": {"include_usage": True}})
-            except (self._errors.BadRequestError, self._errors.UnprocessableEntityError) as error:
-                if "stream_options" not in str(error):
-                    raise
-                self._usage_option = False
-        return await self._create(body)
+                async for chunk in chunks:
+                    finish = _finish(chunk) or finish
+                    delta = _delta(chunk)
+                    spoke = spoke or bool(delta.text)
+                    if delta.text or delta.usage or delta.cut_off:
+                        yield delta
+            except self._errors.APITimeoutError:
+                raise
+            except self._errors.APIConnectionError as error:
+                raise _broke_off() from error
+        if finish == "content_filter":
+            raise ModelFailure(ModelFailureReason.DECLINED, "the endpoint's filter withheld the answer")
+        if not spoke and finish != "length":
+            raise ModelFailure(ModelFailureReason.EMPTY, "the endpoint answered with nothing", retryable=True)
+        if finish is None:
+            raise _broke_off()
 
     async def _create(self, body: dict[str, Any]) -> AsyncStream[ChatCompletionChunk]:
-        stream = await self._client.chat.completions.create(**body, stream=True)
-        return cast("AsyncStream[ChatCompletionChunk]", stream)
+        """The response stream. Options that an endpoint does not know are left out from then on."""
+        if self._client.is_closed():
+            raise ModelFailure(ModelFailureReason.UNREACHABLE, "the connections are closed: the service is stopping")
+        while True:
+            known = frozenset(self._unknown_options)
+            try:
+                stream = await self._client.chat.completions.create(**_reworded(body, known), stream=True)
+                return cast("AsyncStream[ChatCompletionChunk]", stream)
+            except (self._errors.BadRequestError, self._errors.UnprocessableEntityError) as error:
+                option = _unknown_option(error)
+                if option is None or option in known:
+                    raise
+                self._unknown_options.add(option)
 
     def _failure(self, error: Exception) -> ModelFailure:
         """Our error for one of the SDK's. The endpoint's own words stay in the cause: they may quote the prompt."""
-        if isinstance(error, self._errors.APITimeoutError):
+        if isinstance(error, self._errors.APITimeoutError) and type(error.__cause__).__name__ not in _NEVER_CONNECTED:
             return ModelFailure(ModelFailureReason.TIMEOUT, "the endpoint did not answer in time", retryable=True)
         if isinstance(error, self._errors.APIConnectionError):
             return ModelFailure(ModelFailureReason.UNREACHABLE, "no connection to the endpoint", retryable=True)
         if isinstance(error, self._errors.APIStatusError):
-            fallback = (
-                (ModelFailureReason.SERVER_ERROR, True)
-                if error.status_code >= 500
-                else (ModelFailureReason.REJECTED, False)
-            )
-            reason, retryable = _BY_STATUS.get(error.status_code, fallback)
-            if error.code == "insufficient_quota":
-                retryable = False  # an empty purse is a 429 too, and waiting does not fill it
-            return ModelFailure(
-                reason,
-                f"the endpoint answered {error.status_code}",
-                retryable=retryable,
-                retry_after_s=_retry_after_s(error.response.headers.get("retry-after")),
-            )
+            return _of_status(error)
         return ModelFailure(ModelFailureReason.SERVER_ERROR, "the endpoint reported an error", retryable=True)
 
 
-def open_chat_model(settings: LLMSettings) -> tuple[ChatModel, OpenAIChatModel] | None:
-    """The configured model made resilient, and the endpoint to close at the end; None where none is configured."""
-    if settings.base_url is None and settings.api_key is None:
-        return None
-    endpoint = OpenAIChatModel(settings)
-    return resilient(endpoint, ResiliencePolicy.of(settings)), endpoint
+def _of_status(error: APIStatusError) -> ModelFailure:
+    status = error.status_code
+    fallback = (ModelFailureReason.SERVER_ERROR, True) if status >= 500 else (ModelFailureReason.REJECTED, False)
+    reason, retryable = _BY_STATUS.get(status, fallback)
+    if "insufficient_quota" in (error.code, error.type):
+        retryable = False  # an empty purse is a 429 too, and waiting does not fill it
+    return ModelFailure(
+        reason,
+        f"the endpoint answered {status}",
+        retryable=retryable,
+        retry_after_s=_retry_after_s(error.response.headers),
+    )
+
+
+def _body(model: str, request: ChatRequest, form: OutputForm) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "max_tokens": request.max_output_tokens,
+        "temperature": request.temperature,
+        "stream_options": {"include_usage": True},
+    }
+    if request.structured is not None and form is not OutputForm.TEXT:
+        messages = request.structured.messages
+        body["messages"] = [{"role": message.role, "content": message.content} for message in messages]
+        body["response_format"] = form.response_format(request.structured)
+    return body
+
+
+def _reworded(body: dict[str, Any], unknown: frozenset[str]) -> dict[str, Any]:
+    """The body without the options that the endpoint does not know; the limit goes by its newer name then."""
+    worded = {name: value for name, value in body.items() if name not in unknown}
+    if "max_tokens" in unknown:
+        worded["max_completion_tokens"] = body["max_tokens"]
+    return worded
+
+
+def _unknown_option(error: APIStatusError) -> str | None:
+    """The option that a rejection is about, if the request can do without it. A limit that is too high is no such."""
+    said = str(error)
+    if "stream_options" in said:
+        return "stream_options"
+    if error.code in _UNSUPPORTED:
+        return next((option for option in ("max_tokens", "temperature") if option in (error.param or said)), None)
+    return None
+
+
+def _status(error: APIError) -> int:
+    """The status of an error; one that comes inside a stream is a server's."""
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int):
+        return status
+    return 0 if error.body is None else 500
+
+
+def _check_type(content_type: str) -> None:
+    """Raises: ModelFailure for what can't be a stream of events; other wrong types are read leniently."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in _NO_STREAM:
+        detail = f"the endpoint answered with {kind}, not a chat stream: is its address right?"
+        raise ModelFailure(ModelFailureReason.SERVER_ERROR, detail, retryable=True)
 
 
 def _delta(chunk: ChatCompletionChunk) -> ChatDelta:
     # endpoints send chunks without choices, choices without delta and null content; all are just silence
-    choices = chunk.choices or []
-    text = (choices[0].delta.content or "") if choices and choices[0].delta else ""
-    usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens) if chunk.usage is not None else None
-    return ChatDelta(text, usage, cut_off=bool(choices) and choices[0].finish_reason == "length")
+    delta = chunk.choices[0].delta if chunk.choices else None
+    if delta and getattr(delta, "refusal", None):
+        raise ModelFailure(ModelFailureReason.DECLINED, "the model declined to answer")
+    text = (delta.content or "") if delta else ""
+    usage = _usage(chunk.usage) if chunk.usage is not None else None
+    return ChatDelta(text, usage, cut_off=_finish(chunk) == "length")
 
 
-def _retry_after_s(header: str | None) -> float | None:
+def _finish(chunk: ChatCompletionChunk) -> str | None:
+    return chunk.choices[0].finish_reason if chunk.choices else None
+
+
+def _usage(told: CompletionUsage) -> Usage:
+    details = getattr(told, "prompt_tokens_details", None)
+    cached = _tokens(details, "cached_tokens") or 0
+    return Usage(_tokens(told, "prompt_tokens"), _tokens(told, "completion_tokens"), cached_prompt_tokens=cached)
+
+
+def _tokens(told: object, name: str) -> int | None:
+    """A count; None if there is none, or something else in its place."""
+    count = getattr(told, name, None)
+    return count if isinstance(count, int) and count >= 0 else None
+
+
+def _broke_off() -> ModelFailure:
+    return ModelFailure(ModelFailureReason.INTERRUPTED, "the stream broke off before the end", retryable=True)
+
+
+async def _until_visible(deltas: AsyncGenerator[ChatDelta, None]) -> list[ChatDelta]:
+    """Pieces up to and with the first that is not blank; all of them if none is."""
+    head = []
+    async for delta in deltas:
+        head.append(delta)
+        if delta.text.strip():
+            break
+    return head
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait from `Retry-After` in either of its two forms (RFC 9110, 10.2.3); None if absent or not one."""
+    header = headers.get("retry-after")
     if not header:
         return None
     try:

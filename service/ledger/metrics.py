@@ -34,6 +34,16 @@ STAGE_SECONDS: Final = Metric(
 )
 RELEVANCE: Final = Metric("plumbline_relevance_total", "Queries by how relevant the result was", ("operation", "label"))
 ANSWERS: Final = Metric("plumbline_answers_total", "Answers by outcome and why degraded", ("outcome", "degraded"))
+LLM_CALLS: Final = Metric(
+    "plumbline_llm_calls_total",
+    "Calls to language models, each attempt one: `ok`, `closed` by who asked, or why it failed",
+    ("model", "outcome"),
+)
+LLM_TOKENS: Final = Metric(
+    "plumbline_llm_tokens_total", "Tokens of those calls, `prompt` and `completion`", ("model", "kind")
+)
+LLM_COST: Final = Metric("plumbline_llm_cost_usd_total", "What those calls cost, of models with a price", ("model",))
+LLM_UNRECORDED: Final = Metric("plumbline_llm_unrecorded_calls_total", "Calls that the ledger could not keep")
 DOCUMENTS: Final = Metric("plumbline_documents_total", "Documents handed in over HTTP, by outcome", ("outcome",))
 SOURCES: Final = Metric("plumbline_sources", "Sources of all tenants, by health", ("health",), "gauge")
 SOURCE_FAILURES: Final = Metric(
@@ -49,6 +59,10 @@ METRICS: Final = (
     STAGE_SECONDS,
     RELEVANCE,
     ANSWERS,
+    LLM_CALLS,
+    LLM_TOKENS,
+    LLM_COST,
+    LLM_UNRECORDED,
     DOCUMENTS,
     SOURCES,
     SOURCE_FAILURES,
@@ -74,8 +88,9 @@ class Metrics:
                 case "counter":
                     self._counters[metric.name] = Counter(*about, registry=self._registry)
 
-    def count(self, metric: Metric, *labels: str, by: int = 1) -> None:
-        self._counters[metric.name].labels(*labels).inc(by)
+    def count(self, metric: Metric, *labels: str, by: float = 1) -> None:
+        counter = self._counters[metric.name]
+        (counter.labels(*labels) if labels else counter).inc(by)
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
         self._histograms[metric.name].labels(*labels).observe(seconds)
