@@ -33,7 +33,7 @@ from service.generation.answers import (
     SentenceEvent,
 )
 from service.generation.caching import AnswerCache, AnswerKey, Recipe, answer_key
-from service.generation.conversation import by_rules
+from service.generation.conversation import standing_alone
 from service.generation.evidence import Reader
 from service.generation.fallback import Extractor
 from service.generation.freshness import OPENING_CHARS, outdated
@@ -89,7 +89,8 @@ class Answerer:
             PlumblineError: retrieval failed; a failing model never raises.
         """
         started = perf_counter()
-        question = by_rules(query)
+        writer = self._models.fast or self._models.strong if self._settings.answers.rewrite else None
+        question, usage, rewriting = await standing_alone(query, writer)
         searching = perf_counter()
         result, old = await asyncio.to_thread(self._find, scope, replace(query, question=question))
         retrieved = perf_counter()
@@ -109,12 +110,15 @@ class Answerer:
             reader=reader,
             scorer=GroundingScorer(reader),
         )
+        run.usages += [usage] if usage is not None else []
+        run.decisions += [rewriting] if rewriting is not None else []
         writing = perf_counter()
         async with aclosing(self._write(run)) as events:
             async for event in events:
                 yield event
         ended = perf_counter()
         spent = {
+            **({"rewrite": searching - started} if rewriting is not None else {}),
             "retrieve": retrieved - searching,
             "generate": ended - writing - sum(run.spent_s.values()),
             "verify": 0.0,

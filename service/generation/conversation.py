@@ -5,9 +5,17 @@ Detecting that it can't stand alone is a matter of its words; what the model say
 
 from __future__ import annotations
 
+import asyncio
 import re
 
-from service.generation.answers import AnswerQuery
+import structlog
+
+from service.errors import ModelFailure
+from service.generation.answers import AnswerQuery, Decision
+from service.generation.followups import REWRITE_TOKENS, accept_rewrite, read_rewrite, render_rewrite
+from service.generation.llm import ChatModel, Usage, complete
+
+log = structlog.get_logger(__name__)
 
 _FOLLOW_UP = re.compile(
     r"^\s*(?:and|but|so|then|also|what about|how about|why not)\b"
@@ -24,6 +32,26 @@ def needs_history(query: AnswerQuery) -> bool:
     asked = query.question.strip()
     short = len(asked.split()) <= _SHORT_QUESTION_WORDS
     return bool(query.history) and (short or _FOLLOW_UP.search(asked) is not None)
+
+
+async def standing_alone(query: AnswerQuery, model: ChatModel | None) -> tuple[str, Usage | None, Decision | None]:
+    """The question as one that needs no history, what it cost to make it so, and how that was decided.
+
+    What the model says is used only if it adds nothing that was not said; else, or where it fails, rules do it.
+    """
+    if model is None or not needs_history(query):
+        return by_rules(query), None, None
+    prompt = render_rewrite(query.question, query.history)
+    try:
+        completed = await complete(model, prompt.request(REWRITE_TOKENS))
+    except ModelFailure as failure:
+        log.warning("rewrite_failed", reason=failure.reason)
+        return by_rules(query), None, Decision("rewrite", "by rules", (failure.reason,))
+    rewritten = read_rewrite(completed.text)
+    accepted = await asyncio.to_thread(accept_rewrite, query.question, query.history, rewritten)
+    if accepted is None:
+        return by_rules(query), completed.usage, Decision("rewrite", "by rules", ("the model changed what is asked",))
+    return accepted, completed.usage, Decision("rewrite", model.name)
 
 
 def by_rules(query: AnswerQuery) -> str:

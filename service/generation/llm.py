@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -107,6 +108,30 @@ class ChatModel(Protocol):
             ModelFailure: with the reason, whatever went wrong at the endpoint.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A whole answer: what its pieces said together."""
+
+    text: str
+    usage: Usage
+    structured: bool = False
+    cut_off: bool = False
+
+
+async def complete(model: ChatModel, request: ChatRequest) -> Completed:
+    """The whole answer of a call. Raises: see `ChatModel.stream`."""
+    whole = Completed("", Usage())
+    async with aclosing(model.stream(request)) as deltas:
+        async for delta in deltas:
+            whole = Completed(
+                whole.text + delta.text,
+                delta.usage or whole.usage,
+                whole.structured or delta.structured,
+                whole.cut_off or delta.cut_off,
+            )
+    return whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from service.generation.declining import declines
 from service.generation.holding import HoldBack
 from service.generation.languages import Languages
 from service.generation.llm import Models, Usage
+from service.generation.mending import mend
 from service.generation.prompts import PromptPurpose, load_prompt
 from service.generation.routing import Writer, route, signals_of
 from service.generation.run import UNSUPPORTED_MESSAGE, Run
@@ -195,7 +196,12 @@ class ModelWriting:
             raise ModelFailure(ModelFailureReason.WRONG_LANGUAGE, "the answer is not in the language of the question")
 
     async def _mend(self, run: Run, writer: Writer, hold: HoldBack) -> None:
-        """Ask once for better sentences in the place of those that fail; what does not get better stays as it is."""
+        """Ask once for better sentences in the place of those that fail; if that fails too, they stay as they are."""
+        try:
+            await mend(run, writer.model, hold, self._llm.max_output_tokens)
+        except ModelFailure as failure:
+            log.warning("repair_failed", reason=failure.reason)
+            run.decide("repair", writer.model.name, failure.reason)
 
     def _in_time(self, run: Run) -> bool:
         return perf_counter() - run.started < self._settings.repair_within_s
