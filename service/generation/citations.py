@@ -15,13 +15,30 @@ from service.generation.sentences import CITATION, ITEM, Unit, UnitKind, next_un
 NOT_IN_SOURCES = "NOT_IN_SOURCES"
 """What the prompt asks a model to say when the passages do not hold the answer."""
 
-_CUT_OFF = re.compile(r"[ \t]*\[\d{0,3}\Z")
+_CUT_OFF = re.compile(r"[ \t]*[\[\u3010]\^?\d{0,3}\Z")
 """A marker that the stream ended in."""
 _ENDED = re.compile(r"(?:[.!?\u2026\u3002][\"')\]*_`]*|[\]\u3011|]|`{3}|~{3})\Z")
 """The end of a whole sentence, citation, table row or block."""
 _FENCES = re.compile(r"^[ \t>]*(?:`{3}|~{3})", re.MULTILINE)
 _BARE_MARKER = re.compile(r"(?:^|\n)[ \t]*(?:[-*+\u2022]|\d{1,3}[.)]?)?[ \t\n]*\Z")
 """The number or bullet of an item that never came."""
+
+_RUN = rf"{CITATION.pattern}(?:[ \t]*(?:[,;&]|and|und)?[ \t]*{CITATION.pattern})*"
+_MARKERS = re.compile(
+    rf"[ \t]*(?:\({_RUN}\)|\[{_RUN}\]|\*\*{_RUN}\*\*|\*{_RUN}\*|__{_RUN}__|_{_RUN}_|<sup>{_RUN}</sup>|{_RUN})",
+    re.IGNORECASE,
+)
+"""Citations that stand together, with what sets them apart from the text."""
+_ATTRIBUTED = re.compile(
+    rf"\A((?:{ITEM.pattern})?)(?:according to|as (?:stated|described|mentioned|noted|said) in|as per|per|laut)\s+{_RUN}"
+    r",?[ \t]+(\w)",
+    re.IGNORECASE,
+)
+"""`According to [1], ...`"""
+_LISTING = re.compile(
+    r"[#*_\s]*(?:references?|sources?|citations?|footnotes?|quellen?|fuentes|bronnen)[*_\s]*:?[*_\s,;]*", re.IGNORECASE
+)
+"""The title of a list of what was cited, which is for this service to give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,8 @@ class CitationParser:
         self._held: Unit | None = None
         self._held_from = 0
         self._list = _ListCitations()
+        self._listing = False
+        """Behind the title of a list of sources."""
 
     def feed(self, piece: str) -> list[CitedSentence]:
         """Sentences that this piece completes."""
@@ -67,7 +86,7 @@ class CitationParser:
             self._text = _BARE_MARKER.sub("", self._text).rstrip()
         ended = _ENDED.search(self._text) and len(_FENCES.findall(self._text)) % 2 == 0
         sentences = self._read(final=True)
-        if cut_off and not ended:
+        if cut_off and not ended and not self._listing:
             sentences = sentences[:-1]
         return self._list.share(sentences) + self._list.close()
 
@@ -107,7 +126,8 @@ class CitationParser:
 
     def _emit(self, sentences: list[CitedSentence], unit: Unit, lead_from: int) -> None:
         text, numbers = split_citations(self._body(unit))
-        if not any(character.isalnum() for character in text):
+        self._listing = _lists_sources(self._body(unit), text, titled=self._listing)
+        if self._listing or not any(character.isalnum() for character in text):
             return
         known = tuple(dict.fromkeys(number for number in numbers if 1 <= number <= self._shown))
         unknown = len({number for number in numbers if not 1 <= number <= self._shown})
@@ -164,14 +184,21 @@ def split_citations(text: str) -> tuple[str, list[int]]:
     position = 0
 
     def take(match: re.Match[str]) -> str:
-        numbers.extend(_numbers(match.group()))
+        numbers.extend(number for marker in CITATION.findall(match.group()) for number in _numbers(marker))
         return ""
 
+    attributed = _ATTRIBUTED.match(text)
+    if attributed is not None:
+        take(attributed)
+        text = attributed.group(1) + attributed.group(2).upper() + text[attributed.end() :]
     for code in CODE_SPAN.finditer(text):
-        parts += [re.sub(rf"[ \t]*{CITATION.pattern}", take, text[position : code.start()], flags=re.I), code.group()]
+        parts += [_MARKERS.sub(take, text[position : code.start()]), code.group()]
         position = code.end()
-    parts.append(re.sub(rf"[ \t]*{CITATION.pattern}", take, text[position:], flags=re.I))
-    return _CUT_OFF.sub("", "".join(parts)).strip(), numbers
+    parts.append(_MARKERS.sub(take, text[position:]))
+    said = _CUT_OFF.sub("", "".join(parts)).strip()
+    if numbers and said.endswith("**") and said.count("**") % 2:  # what was left of a marker in bold
+        said = said[:-2].rstrip()
+    return said, numbers
 
 
 def with_citations(text: str, numbers: tuple[int, ...]) -> str:
@@ -205,9 +232,27 @@ def _leads_in(body: str) -> bool:
     return leads_in(split_citations(body)[0])
 
 
+def _lists_sources(body: str, text: str, *, titled: bool) -> bool:
+    """Whether a unit is the title of a list of sources, perhaps with the list, or (`titled`) an entry of it."""
+    title, _, entries = body.partition("\n")
+    if _LISTING.fullmatch(text) or (
+        _LISTING.fullmatch(title) and all(_is_entry(line) for line in entries.splitlines() if line.strip())
+    ):
+        return True
+    return titled and _is_entry(body)
+
+
+def _is_entry(line: str) -> bool:
+    marker = ITEM.match(line)
+    return CITATION.match(line[marker.end() if marker else 0 :].lstrip()) is not None
+
+
 def _belongs(held_body: str, held: Unit, body: str, unit: Unit) -> bool:
+    text, numbers = split_citations(body)
+    if numbers and not any(character.isalnum() for character in text):
+        return True  # nothing but citations
     if held.kind is UnitKind.ROW:
-        return unit.kind is UnitKind.ROW or split_citations(body)[0] == ""
+        return unit.kind is UnitKind.ROW or not text
     if held.kind is UnitKind.HEADING or unit.kind is UnitKind.CODE:
         return True
     return _leads_in(held_body) and unit.kind is UnitKind.ROW

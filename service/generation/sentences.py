@@ -28,11 +28,14 @@ class Unit:
     end: int
 
 
+_SOURCE = r"(?:passage|source|document|doc|ref(?:erence)?|citation)s?"
+_NUMBERS = r"\d{1,3}(?:\s*(?:,|;|-|\u2013|and|&|und)\s*#?\d{1,3}){0,9}"
 _CITED = (
-    r"[\[\u3010]\s*(?:(?:passage|source|doc)s?\s*)?\d{1,3}(?:\s*(?:,|;|-|\u2013|and|&)\s*\d{1,3}){0,9}\s*[\]\u3011]"
+    rf"\\?[\[\u3010]\s*\^?(?:{_SOURCE}\s*[:#]?\s*)?{_NUMBERS}\s*(?:\u2020[^\]\u3011\n]{{0,20}})?\\?[\]\u3011]"
+    rf"|\(\s*{_SOURCE}\s*[:#]?\s*{_NUMBERS}\s*\)"
 )
-CITATION = re.compile(_CITED + r"(?!\()", re.IGNORECASE)
-"""`[1]`, `[1, 2]`, `[1-3]`, `[passage 2]`; not the text of a Markdown link."""
+CITATION = re.compile(rf"(?:{_CITED})(?!\()", re.IGNORECASE)
+"""`[1]`, `[1, 2]`, `[1-3]`, `[passage 2]`, `[^1]`, `(source 1)`; not the text of a Markdown link, nor a bare `(1)`."""
 _LONGEST_CITATION = 60
 
 FENCE = re.compile(r"[ \t>]*(`{3,}|~{3,})")
@@ -121,7 +124,7 @@ def _code(text: str, line_start: int, start: int, *, final: bool) -> Unit | None
     opening = FENCE.match(text, line_start)
     assert opening is not None
     fence = opening.group(1)
-    closing = re.compile(rf"^[ \t>]*{re.escape(fence[0])}{{{len(fence)},}}[ \t]*(?=\n)", re.MULTILINE)
+    closing = re.compile(rf"^[ \t>]*{re.escape(fence[0])}{{{len(fence)},}}[ \t]*(?=[\n\[\u3010])", re.MULTILINE)
     first_line = text.find("\n", opening.end())
     found = closing.search(text, first_line) if first_line >= 0 else None
     if found is not None:
@@ -197,7 +200,10 @@ def _is_stop(text: str, start: int, stop: int, end: int) -> bool:
 
 
 def _with_citations(text: str, unit: Unit, *, final: bool) -> Unit | None:
-    """The unit with the citations that follow it, on its line or alone on the next; None while they may still come."""
+    """The unit with the citations that follow it, on its line or alone on the next; None while they may still come.
+
+    Behind a block there may be a blank line before them.
+    """
     end = unit.end
     while True:
         position = end
@@ -205,7 +211,7 @@ def _with_citations(text: str, unit: Unit, *, final: bool) -> Unit | None:
             position += 1
         if position < len(text) and text[position] == "\n":
             position += 1
-            while position < len(text) and text[position] in " \t":
+            while position < len(text) and text[position] in (" \t\n" if unit.kind is UnitKind.CODE else " \t"):
                 position += 1
         if position == len(text):
             return Unit(unit.kind, unit.start, end) if final else None
@@ -221,10 +227,10 @@ def _with_citations(text: str, unit: Unit, *, final: bool) -> Unit | None:
 
 def _citation_end(text: str, position: int, *, final: bool) -> int | None:
     """End of the citation that begins at `position`, `position` if none does, None while one may still arrive."""
-    if text[position : position + 1] not in ("[", "\u3010"):
+    if text[position : position + 1] not in ("[", "\u3010", "("):
         return position
     if not final:
-        closing = re.search(r"[\]\u3011\n]", text[position : position + _LONGEST_CITATION])
+        closing = re.search(r"[\]\u3011)\n]", text[position : position + _LONGEST_CITATION])
         known = len(text) - position
         if known < _LONGEST_CITATION + 1 and (closing is None or closing.end() == known):
             return None

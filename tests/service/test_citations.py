@@ -13,7 +13,8 @@ PIECES = st.sampled_from(
         "Drain the host", " before you restart it", ".", "!", "?", " ", "\n", "\n\n", "[1]", "[2]", "[1, 2]", " [3] ",
         "[", "1", "]", "(", "`", "```", "```bash\n", "ls arr[1]", "- ", "2. ", "e.g.", "v2.3.1", "10.0.0.1", ":", "[9]",
         "# ", "[link](http://x.example)", "...", "* ", "\u3002", "> ", '"', "it waits 120 seconds", "[1-3]", "a", "**",
-        "| a |",
+        "| a |", "[^1]", "[Source: 2]", "\u30101\u2020source\u3011", "(1)", "(Passage 1)", "(", "**[1]**", "([1])",
+        "[1], [2] and [3]", "## Steps", "Sources:", "\n\n[1]", "  - ", "``` [2]\n", "According to [1], ", "\\[1\\]",
     ]
 )  # fmt: skip
 
@@ -50,6 +51,23 @@ def test_any_split_of_the_stream_gives_the_same_sentences(answer: str, data: st.
         ("Set `a[1]` to 2 [2].", [("Set `a[1]` to 2.", (2,))]),
         ("Run `sed 's/. /x/'` now [1]. Done [1].", [("Run `sed 's/. /x/'` now.", (1,)), ("Done.", (1,))]),
         ("Cut off [1", [("Cut off", ())]),
+        ("Drain it \u30101\u3011. Wait \u30102\u2020source\u3011.", [("Drain it.", (1,)), ("Wait.", (2,))]),
+        ("Drain it [^1]. Wait.[^2]", [("Drain it.", (1,)), ("Wait.", (2,))]),
+        ("Drain it [passage 1]. Wait [Source: 2].", [("Drain it.", (1,)), ("Wait.", (2,))]),
+        ("Drain it [source #1]. Wait [Documents 1 and 2].", [("Drain it.", (1,)), ("Wait.", (1, 2))]),
+        ("Drain it (Passage 1). Wait. (Source 2) Go.", [("Drain it.", (1,)), ("Wait.", (2,)), ("Go.", ())]),
+        ("Drain it **[1]**. Wait ([1], [2]).", [("Drain it.", (1,)), ("Wait.", (1, 2))]),
+        ("Drain it.**[1]**", [("Drain it.", (1,))]),
+        ("Drain it [[1]]. Wait <sup>[2]</sup>.", [("Drain it.", (1,)), ("Wait.", (2,))]),
+        ("Drain it [1], [2] and [3]. Wait [1]; [2].", [("Drain it.", (1, 2, 3)), ("Wait.", (1, 2))]),
+        ("Drain it \\[1\\].", [("Drain it.", (1,))]),
+        ("According to [1], the drain waits. Go [2].", [("The drain waits.", (1,)), ("Go.", (2,))]),
+        ("Drain it.\n\n[1]\n\nWait.\n\n[2]", [("Drain it.", (1,)), ("Wait.", (2,))]),
+        ("- Drain it\n\n[1]\n\n- Wait [2]", [("- Drain it", (1,)), ("- Wait", (2,))]),
+        ("- On a:\n  - Drain it [1]\n  - Wait [2]", [("- On a:", (1,)), ("- Drain it", (1,)), ("- Wait", (2,))]),
+        ("## A [1]\n\nDrain it.\n\n## B\nWait [2].", [("## A\n\nDrain it.", (1,)), ("## B\nWait.", (2,))]),
+        ("The exit code is failure (1).", [("The exit code is failure (1).", ())]),
+        ("Set `a` to x[1].", [("Set `a` to x.", (1,))]),
     ],
 )  # fmt: skip
 def test_sentences_and_their_citations(answer: str, expected: list[tuple[str, tuple[int, ...]]]) -> None:
@@ -61,6 +79,47 @@ def test_a_code_block_stays_whole_with_its_lead_in_and_its_citation() -> None:
     assert texts(answer) == [
         ("Restart it:\n\n```bash\nls arr[1]\necho. Foo [2].\n```", (1,)),
         ("Then wait.", (2,)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("Run:\n```sh\nls [1]\n```\n\n[1]\n\nWait [2].", [("Run:\n```sh\nls [1]\n```", (1,)), ("Wait.", (2,))]),
+        ("Run:\n```sh\nls\n``` [1]\n\nWait [2].", [("Run:\n```sh\nls\n```", (1,)), ("Wait.", (2,))]),
+        ("Run [1]:\n\n```sh\nls\n```\n\nWait [2].", [("Run:\n\n```sh\nls\n```", (1,)), ("Wait.", (2,))]),
+        ("```sh\nls # [1]\n```\nWait [2].", [("```sh\nls # [1]\n```", ()), ("Wait.", (2,))]),
+    ],
+)
+def test_citations_around_a_block_are_found_and_none_inside(
+    answer: str, expected: list[tuple[str, tuple[int, ...]]]
+) -> None:
+    assert texts(answer) == expected
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        "Sources: [1], [2]",
+        "**Sources:** [1][2]",
+        "References:\n[1] Gateway runbook\n[2] Error codes",
+        "## References\n\n- [1] Gateway runbook\n- [2] Error codes",
+        "Sources:\n\n1. [1] Gateway runbook\n2. [2] Error codes",
+        "Quellen:\n- [1]\n- [2]",
+    ],
+)
+def test_a_list_of_what_was_cited_is_no_part_of_the_answer(listing: str) -> None:
+    assert texts(f"Drain it [1].\n\n{listing}") == [("Drain it.", (1,))]
+    assert texts(f"Drain it [1].\n\n{listing}\n\nThen wait [2].")[-1] == ("Then wait.", (2,))
+    parser = CitationParser(3)
+    cut = parser.feed(f"Drain it [1].\n\n{listing}"[:-1]) + parser.close(cut_off=True)
+    assert [sentence.text for sentence in cut] == ["Drain it."]
+
+
+def test_a_sentence_about_sources_is_part_of_the_answer() -> None:
+    assert texts("Sources are synced nightly [1]. Sources: Git and SQL [2].") == [
+        ("Sources are synced nightly.", (1,)),
+        ("Sources: Git and SQL.", (2,)),
     ]
 
 
