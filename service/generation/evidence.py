@@ -5,13 +5,15 @@ sentence. What the comparison means is left to `grounding`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from ingestion.corpus.records import IndexedChunk, Span
-from service.generation.facts import CODE_SPAN, Fact, FactText, facts_of, is_technical
-from service.generation.sentences import UnitKind, units_of
+from service.generation.commands import CODE_SPAN
+from service.generation.facts import Fact, FactKind, FactText, is_technical, read_facts
+from service.generation.sentences import Unit, UnitKind, units_of
+from service.generation.wording import NEGATORS, Entry, folded_words, row_of
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _FUNCTION_WORDS = """
@@ -23,7 +25,6 @@ these they this those through to too under until up upon us use used using very 
 which while who whom why will with would you your please
 """
 _STOPWORDS = frozenset(_FUNCTION_WORDS.split())
-NEGATORS = frozenset({"not", "no", "never", "without", "cannot", "nor", "neither", "none", "nobody", "nothing"})
 _NEGATION_REACH = 3
 """Content words after a negator that it may speak about: "do not ever delete the pods" negates three."""
 _NEGATES = re.compile(rf"\b(?:{'|'.join(sorted(NEGATORS))}|avoid|forbidden|prohibited)\b|n['\u2019]t\b", re.IGNORECASE)
@@ -42,7 +43,7 @@ class Reading:
     """What a text says, as far as words tell: content stems, exact facts, and which stems are negated.
 
     `denied` are the first content words after a negator, `maybe_denied` all within its reach; `negates`: there is one,
-    or a word that advises against.
+    or a word that advises against. `row` holds its words and facts in order, `entries` the same without.
     """
 
     stems: frozenset[str]
@@ -50,6 +51,8 @@ class Reading:
     denied: frozenset[str]
     maybe_denied: frozenset[str]
     negates: bool = False
+    row: tuple[Entry, ...] = ()
+    entries: frozenset[str] = frozenset()
 
 
 class Reader:
@@ -74,7 +77,13 @@ class Reader:
                 denied.add(words[index][0])
                 reach.update(stem for stem, _ in words[index : index + _NEGATION_REACH])
         stems = frozenset(stem for stem, _ in words)
-        return Reading(stems, facts_of(text), frozenset(denied), frozenset(reach), _NEGATES.search(text) is not None)
+        read = read_facts(text)
+        facts = frozenset(found.fact for found in read.found)
+        row = row_of(read, self._stem)
+        negates = _NEGATES.search(text) is not None
+        return Reading(
+            stems, facts, frozenset(denied), frozenset(reach), negates, row, frozenset(entry.text for entry in row)
+        )
 
     def _words(self, text: str) -> list[tuple[str, bool]]:
         """Content stems in order, each with whether a negator stands right before it."""
@@ -124,7 +133,7 @@ class EvidenceUnit:
 
     @cached_property
     def facts(self) -> FactText:
-        return FactText(self.text)
+        return FactText(self.text, code=self.kind is UnitKind.CODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +165,7 @@ class Evidence:
         made: list[EvidenceUnit] = []
         headed = len(self.titles) > 1 and _forbids(self.titles[-1])
         introduced = False
-        for unit in units_of(self.text, code_lines=True):
+        for unit in with_rows_apart(self.text, units_of(self.text, code_lines=True)):
             text = self.text[unit.start : unit.end]
             if unit.kind is UnitKind.HEADING:
                 headed, introduced = _forbids(text), False
@@ -174,6 +183,20 @@ class Evidence:
     @cached_property
     def facts(self) -> FactText:
         return FactText(self.text)
+
+    @cached_property
+    def named(self) -> FactText:
+        """The titles: what the passage is about may be told of it too."""
+        return FactText("\n".join(self.titles))
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """All words of text and titles, folded, without a possessive."""
+        return folded_words("\n".join((self.text, *self.titles)))
+
+    def states(self, fact: Fact) -> bool:
+        """Whether the fact stands in one place of the text, or in the titles."""
+        return self.facts.states(fact) or (fact.kind is not FactKind.COMMAND and self.named.states(fact))
 
     def has(self, sentence: str) -> bool:
         """Whether one of the units reads just so, white space aside."""
@@ -218,6 +241,20 @@ class Evidence:
     def _window(self, first: int, last: int) -> Window:
         units = self.units[first : last + 1]
         return Window(units, units[0].start, units[-1].end)
+
+
+def with_rows_apart(text: str, units: Iterable[Unit]) -> Iterator[Unit]:
+    """The units, with paragraphs that are rows of a table in plain text cut into their lines."""
+    for unit in units:
+        raw = text[unit.start : unit.end]
+        if unit.kind is not UnitKind.PROSE or "\n" not in raw or " | " not in raw:
+            yield unit
+            continue
+        at = unit.start
+        for line in raw.splitlines(keepends=True):
+            if line.strip():
+                yield Unit(UnitKind.PROSE, at, at + len(line.rstrip()))
+            at += len(line)
 
 
 def _forbids(text: str) -> bool:

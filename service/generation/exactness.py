@@ -1,42 +1,43 @@
 """Exact comparison of a sentence with its evidence: facts that are not there, facts and polarity that conflict.
 
 Nothing here is a matter of degree: what it finds keeps a sentence from being `supported` whatever its words say. How
-well the words fit is left to `grounding`, what a fact is to `facts`.
+well the words fit is left to `grounding`, what a fact is to `facts`, what differs in a copy to `wording`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from service.generation.evidence import Evidence, EvidenceUnit, Reading, Window
 from service.generation.facts import Fact, FactKind
+from service.generation.wording import COPIED, Comparison, Difference, Entry, Sort, compare, folded_words
 
 SAME_STATEMENT = 0.6
 """Share of a sentence's stems in one unit from which the two speak of the same thing, so that they can conflict."""
-MUTUAL_STATEMENT = 0.4
-"""Share of the unit's stems in the sentence from which the two say the same and no more: only then they contradict."""
-RIVAL_MARGIN = 0.1
-"""A unit that holds the sentence's facts may be so much worse in words than the best; beyond, they are borrowed."""
 FORBIDDEN = "negation:listed as what not to do"
-
-_OPPOSITES = (
-    ("enabl", "disabl"), ("start", "stop"), ("increas", "decreas"), ("alway", "never"), ("allow", "deni"),
-    ("allow", "forbid"), ("higher", "lower"), ("rise", "fall"), ("healthi", "unhealthi"), ("safe", "unsaf"),
-    ("open", "close"), ("succeed", "fail"), ("requir", "option"), ("first", "last"), ("upgrad", "downgrad"),
-    ("includ", "exclud"), ("lock", "unlock"), ("mount", "unmount"), ("minimum", "maximum"), ("possibl", "imposs"),
-)  # fmt: skip
-"""Stems of words that swap a sentence's meaning while everything else stays."""
+MUTUAL_STATEMENT = 0.4
+"""Share of the unit that stands in the sentence from which the two say the same: only then they contradict."""
+_FEW_NAMES = 0.34
+"""Of a sentence's words; where more are capitalised, capitals do not tell names."""
+_NEGATION = 2
+"""Entries that a negator adds to a sentence: do, not."""
+_COMPARED = 4
+"""Units in which a sentence may be copied: those with most words of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the exact checks of one sentence found. `facts` counts those it states, `missing` holds those not there."""
+    """What the exact checks of one sentence found. `facts` counts those it states, `missing` holds those not there.
+
+    `hints` are shares and flags, 0 to 1, that are too uncertain to decide alone.
+    """
 
     facts: int
     missing: tuple[Fact, ...]
     contradicted: bool
     checks: tuple[str, ...]
+    hints: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def stated(self) -> float:
@@ -45,32 +46,51 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Conflict:
-    """`fact` of the sentence where the closest unit has `rival`; `mutual`: the two say the same otherwise."""
+class _Copied:
+    """The unit of which a sentence is nearest to a copy, with what differs."""
 
-    fact: Fact
-    rival: Fact
-    mutual: bool
+    unit: EvidenceUnit
+    comparison: Comparison
+
+    @property
+    def mutual(self) -> bool:
+        """Whether the unit says this and little more."""
+        return self.comparison.common >= MUTUAL_STATEMENT * len(self.unit.reading.row)
 
 
-def examine(claim: Reading, windows: Sequence[Window], cited: Sequence[Evidence]) -> Findings:
-    """The findings on a sentence, given the best window of each cited passage that has one."""
-    units = [unit for window in windows for unit in window.units]
-    missing = [fact for fact in claim.facts if not any(window_states(window, fact) for window in windows)]
-    conflict = _conflict(claim, [unit for evidence in cited for unit in evidence.units])
-    if conflict is not None and conflict.fact not in missing:
-        missing.append(conflict.fact)
-    flipped = _flipped(claim, units)
-    forbidden = _forbidden(claim, units)
+def examine(claim: Reading, windows: Sequence[Window], cited: Sequence[Evidence], question: str = "") -> Findings:
+    """The findings on a sentence, given the best window of each cited passage that has one.
+
+    A fact may stand in any of the cited passages or their titles, a command must stand whole in one of them. A name
+    may also come from the `question`.
+    """
+    near = [unit for window in windows for unit in window.units]
+    units = [unit for evidence in cited for unit in evidence.units]
+    copied = _closest_copy(claim.row, units)
+    conflict = _differing_fact(copied) if copied else None
+    missing = [fact for fact in claim.facts if not any(evidence.states(fact) for evidence in cited)]
+    if conflict is not None and conflict.said.fact not in missing:
+        missing.append(conflict.said.fact or _name(conflict.said.shown))
+    turned = "" if copied is None or (copied.unit.forbidden and claim.negates) else _turned(copied.comparison)
+    turned = turned or _limit_turned(claim, units)
+    forbidden = _forbidden(claim, near)
     checks = _fact_checks(claim, missing)
     if conflict is not None:
-        checks.append(f"conflict:{conflict.rival.value[:40]} not {conflict.fact.value[:40]}")
-    if flipped:
-        checks.append(f"negation:{flipped}")
+        checks.append(f"conflict:{conflict.rival.shown[:40]} not {conflict.said.shown[:40]}")
+    if turned:
+        checks.append(f"negation:{turned}")
     if forbidden:
         checks.append(FORBIDDEN)
-    contradicted = bool(flipped) or forbidden or (conflict is not None and conflict.mutual)
-    return Findings(len(claim.facts), tuple(missing), contradicted, tuple(checks))
+    contradicted = bool(turned) or forbidden or (conflict is not None and copied is not None and copied.mutual)
+    hints = _hints(claim, units, windows, missing) | {
+        "unknown_names": float(len(_unknown_names(claim, cited, question))),
+        "copied": copied.comparison.common / len(claim.row) if copied else 0.0,
+    }
+    return Findings(len(claim.facts), tuple(missing), contradicted, tuple(checks), hints)
+
+
+def _name(shown: str) -> Fact:
+    return Fact(FactKind.NAME, shown, "name")
 
 
 def window_states(window: Window, fact: Fact) -> bool:
@@ -78,40 +98,102 @@ def window_states(window: Window, fact: Fact) -> bool:
     return any(unit.facts.states(fact) for unit in window.units)
 
 
+def _hints(
+    claim: Reading, units: Sequence[EvidenceUnit], windows: Sequence[Window], missing: Sequence[Fact]
+) -> dict[str, float]:
+    """What is only likely: shares of the sentence's facts, and of its words around them, 0 to 1."""
+    stated = [fact for fact in claim.facts if fact not in missing]
+    away = [fact for fact in stated if not any(window_states(window, fact) for window in windows)]
+    contexts = [
+        max((len(claim.stems & unit.words) for unit in units if unit.facts.states(fact)), default=0) for fact in stated
+    ]
+    return {
+        "facts_elsewhere": len(away) / max(1, len(claim.facts)),
+        "fact_context": min(contexts) / max(1, len(claim.stems)) if contexts else 1.0,
+    }
+
+
+def _unknown_names(claim: Reading, cited: Sequence[Evidence], question: str) -> list[str]:
+    """Names that stand nowhere in the cited passages, their titles and the question.
+
+    None where capitals mean little: in German, where every noun has one, and in titles.
+    """
+    names = [entry for entry in claim.row if entry.sort is Sort.NAME]
+    if not names or len(names) > _FEW_NAMES * len(claim.row):
+        return []
+    asked = folded_words(question)
+    unknown = []
+    for entry in names:
+        word = entry.shown.casefold().removesuffix("'s")
+        forms = (word, word.removesuffix("s"), word.removesuffix("es"), f"{word}s")
+        if not any(form in known for known in (asked, *(each.vocabulary for each in cited)) for form in forms):
+            unknown.append(entry.shown)
+    return unknown
+
+
+def _limit_turned(claim: Reading, units: Sequence[EvidenceUnit]) -> str:
+    """The number that the sentence gives as the least where all that say the same give it as the most, or nothing."""
+    limits = [entry for entry in claim.row if entry.fact is not None and entry.fact.bound]
+    for entry in limits:
+        if any(other.fact == entry.fact and other is not entry for other in limits):
+            continue
+        same = [unit for unit in units if len(claim.stems & unit.words) >= SAME_STATEMENT * len(claim.stems)]
+        bounds = {
+            other.fact.bound for unit in same for other in unit.reading.row if other.fact is not None and other.fact == entry.fact
+        }
+        if bounds and "" not in bounds and entry.fact.bound not in bounds:
+            return f"limit {entry.shown}"
+    return ""
+
+
 def _fact_checks(claim: Reading, missing: Sequence[Fact]) -> list[str]:
     """One check per kind of fact that the sentence states: `numbers:ok`, `commands:missing kubectl ...`."""
     lost = {fact.kind: fact.value for fact in sorted(missing, key=lambda fact: fact.value, reverse=True)}
-    kinds = [kind for kind in FactKind if any(fact.kind is kind for fact in claim.facts)]
+    kinds = [kind for kind in FactKind if kind in lost or any(fact.kind is kind for fact in claim.facts)]
     checks = [f"{kind}:missing {lost[kind][:80]}" if kind in lost else f"{kind}:ok" for kind in kinds]
     return [f"facts:{'missing' if missing else 'ok'}", *checks]
 
 
-def _conflict(claim: Reading, units: Sequence[EvidenceUnit]) -> _Conflict | None:
-    """The first fact in which the closest unit differs from the sentence, or None.
+def _closest_copy(row: Sequence[Entry], units: Sequence[EvidenceUnit]) -> _Copied | None:
+    """The unit of which the sentence is nearest to a copy; None if it is a copy of none.
 
-    A changed number may happen to stand elsewhere in the passage. So the facts must stand in a unit that says about
-    as much of the sentence as the closest one does, unless the closest one states no rival of the same shape.
+    None too if that one differs in a fact while another unit, with as many of the words, states all facts.
     """
-    if not claim.stems or not claim.facts:
+    if len(row) < 2:
         return None
-    ranked = [(len(claim.stems & unit.words) / len(claim.stems), unit) for unit in units]
-    close, nearest = max(ranked, key=lambda pair: pair[0], default=(0.0, None))
-    if nearest is None or close < SAME_STATEMENT:
-        return None
-    rivals = sorted((fact for fact in nearest.reading.facts if fact not in claim.facts), key=str)
-    for fact in sorted(claim.facts, key=str):
-        if nearest.facts.states(fact):
-            continue
-        rival = next((other for other in rivals if _excludes(fact, other)), None)
-        elsewhere = any(share >= close - RIVAL_MARGIN and unit.facts.states(fact) for share, unit in ranked)
-        if rival is not None and not elsewhere:
-            return _Conflict(fact, rival, _mutual(claim, nearest))
-    return None
+    texts = frozenset(entry.text for entry in row)
+    shared = [(len(texts & unit.reading.entries), -len(unit.reading.row), unit) for unit in units]
+    least = max(1, min(COPIED * len(texts), len(texts) - 1) - _NEGATION)
+    likely = sorted((one for one in shared if one[0] >= least), key=lambda one: one[:2], reverse=True)[:_COMPARED]
+    copies = [_Copied(unit, found) for _, _, unit in likely if (found := compare(row, unit.reading.row)) is not None]
+    best = max(copies, key=lambda copy: _nearness(copy.comparison), default=None)
+    if best is None or best.comparison.whole:
+        return best
+    facts = frozenset(entry.text for entry in row if entry.fact is not None)
+    near = len(texts & best.unit.reading.entries)
+    told = any(count >= near and unit.reading.entries.issuperset(facts) for count, _, unit in shared)
+    return None if told else best
 
 
-def _mutual(claim: Reading, unit: EvidenceUnit) -> bool:
-    stems = unit.reading.stems
-    return not stems or len(claim.stems & stems) / len(stems) >= MUTUAL_STATEMENT
+def _nearness(comparison: Comparison) -> tuple[int, bool, int]:
+    """Orders copies; of two that are as near, one that states all facts shows what differs in the words."""
+    count = len(comparison.differences)
+    return comparison.common, comparison.whole, -count if comparison.whole else count
+
+
+def _differing_fact(copied: _Copied) -> Difference | None:
+    """The first fact, name or unit for which the copied unit has another."""
+    return next((one for one in copied.comparison.differences if not one.turned), None)
+
+
+def _turned(comparison: Comparison) -> str:
+    """The first word that says the opposite of its source, or nothing."""
+    for difference in comparison.differences:
+        if difference.turned:
+            if difference.said == difference.rival:
+                return difference.said.shown
+            return f"{difference.said.shown}/{difference.rival.shown}"
+    return ""
 
 
 def _forbidden(claim: Reading, units: Sequence[EvidenceUnit]) -> bool:
@@ -125,30 +207,3 @@ def _forbidden(claim: Reading, units: Sequence[EvidenceUnit]) -> bool:
     if best < max(1, SAME_STATEMENT * (len(claim.stems) + len(claim.facts))):
         return False
     return all(unit.forbidden for share, unit in shares if share == best)
-
-
-def _excludes(one: Fact, other: Fact) -> bool:
-    return one.kind is other.kind and one.shape == other.shape and one.kind is not FactKind.FLAG
-
-
-def _flipped(claim: Reading, units: Sequence[EvidenceUnit]) -> str:
-    """The word that one of sentence and closest unit denies and the other asserts, or nothing."""
-    if not claim.stems or not units:
-        return ""
-    close = max(units, key=lambda unit: len(claim.stems & unit.reading.stems))
-    shared = claim.stems & close.reading.stems
-    if len(shared) / len(claim.stems) < SAME_STATEMENT or not _mutual(claim, close):
-        return ""
-    if close.forbidden and claim.negates:
-        return ""
-    other = close.reading
-    for word in sorted(claim.denied & shared):
-        if word not in other.maybe_denied:
-            return word
-    for word in sorted(other.denied & shared):
-        if word not in claim.maybe_denied:
-            return word
-    for one, two in (*_OPPOSITES, *((two, one) for one, two in _OPPOSITES)):
-        if one in claim.stems and two in other.stems and two not in claim.stems and one not in other.stems:
-            return f"{one}/{two}"
-    return ""

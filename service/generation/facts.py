@@ -1,118 +1,123 @@
-"""Exact facts of a text: quantities, dates, versions, hosts, identifiers, flags and commands.
+"""Exact facts of a text: quantities, dates, times, versions, addresses, hosts, paths, identifiers, flags and commands.
 
-Two texts state the same fact when it reads the same after normalising (2 minutes = 120 s, `17 Feb 2026` = 2026-02-17).
-Whether the sentence around it means the same is left to `grounding`.
+Two texts state the same fact when it reads the same after normalising. Quantities are read by `quantities`, commands
+compared by `commands`. Whether the sentence around a fact means the same is left to `exactness` and `grounding`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import cached_property
+from ipaddress import ip_interface
 
-CODE_SPAN = re.compile(r"(`{3,}|~{3,})[^\n]*\n(?P<block>.*?)(?:\n[ \t>]*\1|\Z)|`(?P<inline>[^`\n]+)`", re.DOTALL)
+from service.generation.commands import CODE_SPAN, CommandText, code_lines, flat
+from service.generation.factkinds import Fact, FactKind, Found
+from service.generation.quantities import converts, quantities_of, same_day, same_time, spelled
 
+__all__ = ["CODE_SPAN", "Fact", "FactKind", "FactText", "facts_of", "is_technical", "read_facts"]
 
-class FactKind(StrEnum):
-    NUMBER = "numbers"
-    DATE = "dates"
-    VERSION = "versions"
-    IDENTIFIER = "identifiers"
-    FLAG = "flags"
-    COMMAND = "commands"
+_VERSION = re.compile(r"(?<![\w./:-])v?(?P<v>\d+(?:\.\d+){2,}(?:-[\w.]+)?(?::\d+)?(?:/\d+)?)(?![\w-]|\.\w)", re.I)
+_TOKEN = re.compile(r"[^\s`\"\u201c\u201d\u00ab\u00bb<>|(){}\[\];\u00b0]+")
+_LIST_NUMBER = re.compile(
+    r"^[ \t>*_#]*(?:(?:step|method|option|part|tip|phase|question|way|q) ?)?\d{1,3}[.):][*_]*(?:[ \t]+|$)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_STEPS = re.compile(r"\bsteps?\s+\d{1,2}(?:(?:\s*[,&\u2013-]\s*|\s+(?:and|or|to|through)\s+)\d{1,2})*\b", re.IGNORECASE)
+_COUNTED = re.compile(r"\b(?:two|three|four|five|\d)\s+(?:\w+\s+)?(?:passages|excerpts)\b", re.IGNORECASE)
+_REFERENCE = re.compile(
+    r"\(?\b(?:passages?|excerpts?)\s+\d{1,2}(?::\d+)?(?:(?:\s*[,&-]\s*|\s+(?:and|or|to)\s+|\s*,\s*and\s+)"
+    r"(?:passages?\s+)?\d{1,2}(?::\d+)?)*\)?",
+    re.IGNORECASE,
+)
+"""`(Passage 2)`, `passages 1 and 3`: which text says it is no fact of the text."""
+_SPLIT_CODE = re.compile(r"\b([A-Za-z]{1,4})[- ](\d{1,4})\b")
+_SAID_OTHERWISE = (
+    (re.compile(r"\b(?:an?|one|single|once|every|each|per)\b", re.I), "1"),
+    (re.compile(r"\b(?:both|twice|double[sd]?|pair|couple|second)\b", re.I), "2"),
+    (re.compile(r"\b(?:thrice|triple[sd]?|third)\b", re.I), "3"),
+    (re.compile(r"\bhal(?:f|ves|ved)\b", re.I), "0.5"),
+    (re.compile(r"\b(?:quarters?)\b", re.I), "0.25"),
+    (re.compile(r"\b(?:dozen)\b", re.I), "12"),
+    (re.compile(r"\b(?:entire|all|fully|completely)\b", re.I), "100 %"),
+    (re.compile(r"\b(?:half)\b", re.I), "50 %"),
+)
+"""Words of evidence that state a number: "an hour" is 1 hour. A sentence to be checked owes no number for them."""
+_WORD_UNITS = {"hour": "3600 s", "minute": "60 s", "second": "1 s", "day": "86400 s", "daily": "86400 s",
+               "week": "604800 s", "weekly": "604800 s", "month": "1 month", "monthly": "1 month",
+               "year": "12 month", "yearly": "12 month", "annual": "12 month"}  # fmt: skip
+_WORD_UNIT = re.compile(
+    r"\b(?:(?:an?|one|every|each|per)[ -](?P<u>hour|minute|second|day|week|month|year)|(?P<half>half)(?: an?|-)?[ -]?"
+    r"(?P<hu>hour|minute|day|year)|(?P<ly>daily|weekly|monthly|yearly|annual))",
+    re.I,
+)
+_TRAILING = ".,:!?'*\u2019"
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """`value` is normalised and compared; `shape` says which facts exclude one another (GH-5021, GH-5022: `gh-0`)."""
+class ReadFacts:
+    """The facts of a text with their places in `text`, which is the one given but for how it spells fractions.
 
-    kind: FactKind
-    value: str
-    shape: str
+    `references` are numbers of steps: a copy must have the same, but no other sentence owes them to its source.
+    """
 
-
-_SECONDS = {
-    "s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1,
-    "m": 60, "min": 60, "mins": 60, "minute": 60, "minutes": 60,
-    "h": 3600, "hr": 3600, "hrs": 3600, "hour": 3600, "hours": 3600,
-    "d": 86400, "day": 86400, "days": 86400, "week": 604800, "weeks": 604800,
-}  # fmt: skip
-_UNITS = {
-    "ms": "ms", "millisecond": "ms", "milliseconds": "ms", "%": "%", "percent": "%",
-    "month": "month", "months": "month", "year": "year", "years": "year",
-    "b": "b", "bytes": "b", "kb": "kb", "kib": "kib", "mb": "mb", "mib": "mib", "gb": "gb", "gib": "gib",
-    "tb": "tb", "tib": "tib", "mi": "mib", "gi": "gib",
-    "km": "km", "kg": "kg", "eur": "eur", "euro": "eur", "euros": "eur", "usd": "usd", "dollars": "usd",
-}  # fmt: skip
-_CURRENCY = {"$": "usd", "\u20ac": "eur", "\u00a3": "gbp"}
-_WORDS = {
-    "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
-    "ten": "10", "eleven": "11", "twelve": "12", "fifteen": "15", "twenty": "20", "thirty": "30", "forty": "40",
-    "fifty": "50", "sixty": "60", "ninety": "90", "hundred": "100",
-}  # fmt: skip
-"""Without `one`, which is a pronoun more often than a number."""
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-
-_MONTH = r"(?P<{0}>jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*\.?"
-_DATES = (
-    re.compile(r"(?<![\w-])(?P<y>(?:19|20)\d\d)-(?P<mn>\d\d)-(?P<d>\d\d)(?![\w-])"),
-    re.compile(
-        rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH.format('m')}(?:,?\s+(?P<y>(?:19|20)\d\d))?\b", re.I
-    ),
-    re.compile(
-        rf"\b{_MONTH.format('m')}\s+(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?![\d:])(?:,?\s+(?P<y>(?:19|20)\d\d))?\b", re.I
-    ),
-)
-_VERSION = re.compile(r"(?<![\w./:-])v?(?P<v>\d+(?:\.\d+){2,}(?:-[\w.]+)?(?::\d+)?(?:/\d+)?)(?![\w-]|\.\w)", re.I)
-_UNIT = "|".join(sorted(map(re.escape, (*_SECONDS, *_UNITS)), key=len, reverse=True))
-_QUANTITY = re.compile(
-    rf"(?<![\w.,:/=@#-])(?P<sign>[-\u2212]?)(?P<cur>[$\u20ac\u00a3]?)v?"
-    rf"(?P<n>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)(?:[ \u00a0-]?(?P<u>{_UNIT})(?![\w/]))?(?![\w]|[.:,/@-]\w)",
-    re.I,
-)
-_NUMBER_WORD = re.compile(rf"\b(?P<n>{'|'.join(_WORDS)})\b(?:[ -](?P<u>{_UNIT})\b)?", re.I)
-_TOKEN = re.compile(r"[^\s`\"“”«»<>|(){}\[\];]+")
-_LIST_NUMBER = re.compile(r"^[ \t>]*(?:step )?\d{1,3}[.):][ \t]+", re.MULTILINE | re.IGNORECASE)
-_RANGE = re.compile(r"(?<![\w.-])(\d[\d.]*)[-\u2013](\d)")
-_TAKEN = " \x00 "
-_TRAILING = ".,:!?'*"
+    text: str
+    found: tuple[Found, ...]
+    references: tuple[Found, ...] = ()
 
 
 def facts_of(text: str) -> frozenset[Fact]:
     """The facts that a sentence states. A command is one fact, whole; what stands inside it is not taken apart."""
-    facts: set[Fact] = set()
+    return frozenset(found.fact for found in read_facts(text).found)
 
-    def code(match: re.Match[str]) -> str:
-        block = match.group("block")
-        for line in block.splitlines() if block is not None else (match.group("inline"),):
-            if line.strip():
-                facts.add(_code_fact(line))
-        return _TAKEN
 
-    prose = CODE_SPAN.sub(code, text)
-    prose = _LIST_NUMBER.sub("", prose)
-    for pattern in _DATES:
-        prose = pattern.sub(_taken(facts, _date), prose)
-    prose = _VERSION.sub(_taken(facts, _version), prose)
-    prose = _RANGE.sub(r"\1 to \2", prose)
-    prose = _QUANTITY.sub(_taken(facts, _quantity), prose)
-    prose = _NUMBER_WORD.sub(_taken(facts, _quantity), prose)
-    for token in _TOKEN.findall(prose):
-        bare = token.rstrip(_TRAILING).lstrip("'*")
+def read_facts(text: str) -> ReadFacts:
+    """The facts that a sentence states, in the order of their places."""
+    text = spelled(text)
+    found: list[Found] = []
+    prose = text
+    for match in CODE_SPAN.finditer(text):
+        found += [Found(match.start(), match.end(), _code_fact(line)) for line in code_lines(match)]
+        prose = _blanked(prose, match.start(), match.end(), "\x00")
+    references: list[Found] = []
+    for pattern in (_LIST_NUMBER, _REFERENCE, _COUNTED):
+        for match in pattern.finditer(prose):
+            prose = _blanked(prose, match.start(), match.end())
+    for match in _STEPS.finditer(prose):
+        for number in re.finditer(r"\d+", match.group()):
+            start = match.start() + number.start()
+            fact = Fact(FactKind.NUMBER, number.group(), "step", number.group())
+            references.append(Found(start, start + len(number.group()), fact))
+        prose = _blanked(prose, match.start(), match.end())
+    for match in _VERSION.finditer(prose):
+        found.append(Found(match.start(), match.end(), _version(match.group("v"))))
+        prose = _blanked(prose, match.start(), match.end(), "\x00")
+    for quantity in quantities_of(prose):
+        found.append(quantity)
+        prose = _blanked(prose, quantity.start, quantity.end, "\x00")
+    found += _tokens(prose)
+    return ReadFacts(text, _in_order(found), _in_order(references))
+
+
+def _in_order(found: list[Found]) -> tuple[Found, ...]:
+    return tuple(sorted(found, key=lambda one: (one.start, one.end, str(one.fact))))
+
+
+def _tokens(prose: str) -> Iterator[Found]:
+    """The names of machines in prose from which everything else was blanked."""
+    for match in _TOKEN.finditer(prose):
+        if "\x00" in match.group():
+            continue
+        bare = match.group().rstrip(_TRAILING).lstrip("'*\u2018")
+        bare = re.sub(r"['\u2019]s$", "", bare)
         if is_technical(bare):
-            facts.add(_token_fact(bare))
-    return frozenset(facts)
+            start = match.start() + match.group().index(bare)
+            yield Found(start, start + len(bare), _token_fact(bare))
 
 
-def _taken(facts: set[Fact], make: Callable[[re.Match[str]], Fact]) -> Callable[[re.Match[str]], str]:
-    """A replacement that keeps the fact and takes it out of the text, so that no other pattern reads it again."""
-
-    def take(match: re.Match[str]) -> str:
-        facts.add(make(match))
-        return _TAKEN
-
-    return take
+def _blanked(text: str, start: int, end: int, by: str = " ") -> str:
+    return text[:start] + by * (end - start) + text[end:]
 
 
 def is_technical(token: str) -> bool:
@@ -123,7 +128,7 @@ def is_technical(token: str) -> bool:
         return True
     if any(character.isdigit() for character in token):
         return True
-    if re.search(r"[_=@\\]|://|\w{2}\.\w{2}|\w:\w", token):
+    if re.search(r"[_=@\\]|://|\w{2}\.\w{2}|\w:\w|\w/[\w.-]+/\w", token):
         return True
     if re.search(r"[a-z][A-Z]", token):
         return True
@@ -131,45 +136,92 @@ def is_technical(token: str) -> bool:
 
 
 class FactText:
-    """A stretch of evidence, prepared to be asked for facts."""
+    """A stretch of evidence, prepared to be asked for facts. `code`: it is a line of code without its fence."""
 
-    def __init__(self, text: str) -> None:
-        self._flat = _flat(text)
+    def __init__(self, text: str, *, code: bool = False) -> None:
+        self._flat = flat(text)
         self._folded = self._flat.casefold()
+        self._text = text
+        self._code = code
         # a value in code is a value: `"120"` in a manifest supports "120 seconds"
         bare = re.sub(r"[`\"']", " ", text)
-        self.facts = facts_of(text) | {
-            fact for fact in facts_of(bare) if fact.kind not in (FactKind.COMMAND, FactKind.FLAG)
-        }
+        self.facts = facts_of(text)
+        if bare != text:
+            self.facts |= {fact for fact in facts_of(bare) if fact.kind not in (FactKind.COMMAND, FactKind.FLAG)}
         self._values = {(fact.kind, fact.value) for fact in self.facts}
-        self._numbers: dict[str, set[str]] = {}
+        self._numerals: dict[str, set[str]] = {}
         for fact in self.facts:
             if fact.kind is FactKind.NUMBER:
-                self._numbers.setdefault(fact.value.partition(" ")[0], set()).add(fact.shape)
+                self._numerals.setdefault(fact.numeral, set()).add(fact.shape)
+
+    @cached_property
+    def _commands(self) -> CommandText:
+        return CommandText(self._text, code=self._code)
+
+    @cached_property
+    def _said(self) -> frozenset[str]:
+        """Numbers that words state, as values of facts."""
+        said = {value for pattern, value in _SAID_OTHERWISE if pattern.search(self._text)}
+        for match in _WORD_UNIT.finditer(self._text):
+            unit = (match.group("u") or match.group("ly") or match.group("hu")).casefold()
+            number, _, shape = _WORD_UNITS[unit].partition(" ")
+            said.add(f"{float(number) / (2 if match.group('half') else 1):g} {shape}")
+        return frozenset(said)
 
     def states(self, fact: Fact) -> bool:
         """Whether the fact is here."""
         if (fact.kind, fact.value) in self._values:
             return True
-        if fact.kind is FactKind.NUMBER:
-            # "must read 120" supports "120 seconds": one of the two may leave the unit out, but not differ in it
-            shapes = self._numbers.get(fact.value.partition(" ")[0], set())
-            if shapes and ("" in shapes or fact.shape == ""):
-                return True
-            # a port stands in `localhost:8443`; shorter numbers would be found everywhere
-            return fact.shape == "" and len(fact.value) >= 3 and _occurs(fact.value, self._folded)
-        if fact.kind is FactKind.DATE:
-            return any(known.kind is FactKind.DATE and _same_day(known.value, fact.value) for known in self.facts)
-        if fact.kind in (FactKind.COMMAND, FactKind.FLAG):
-            return _occurs(fact.value, self._flat)
-        return _occurs(fact.value, self._folded)
+        match fact.kind:
+            case FactKind.NUMBER:
+                return self._states_number(fact)
+            case FactKind.DATE:
+                return any(known.kind is FactKind.DATE and same_day(known.value, fact.value) for known in self.facts)
+            case FactKind.TIME:
+                return any(known.kind is FactKind.TIME and same_time(known, fact) for known in self.facts)
+            case FactKind.COMMAND:
+                return self._commands.has(fact.value)
+            case FactKind.FLAG:
+                return occurs(fact.value, self._flat)
+            case FactKind.IDENTIFIER:
+                return occurs(fact.value, self._folded) or fact.value in self._joined
+        return occurs(fact.value, self._folded)
+
+    @cached_property
+    def _joined(self) -> frozenset[str]:
+        """`b12` where `B-12` is written."""
+        return frozenset(f"{match[1]}{match[2]}".casefold() for match in _SPLIT_CODE.finditer(self._text))
+
+    def _states_number(self, fact: Fact) -> bool:
+        # "must read 120" supports "120 seconds": one of the two may leave the unit out, but not differ in it
+        shapes = self._numerals.get(fact.numeral, set())
+        if shapes and ("" in shapes or fact.shape == "" or {fact.shape, *shapes} & {"degree"}):
+            return True
+        if fact.value in self._said or (fact.shape == "" and fact.numeral in self._said):
+            return True
+        if any(known.kind is FactKind.NUMBER and converts(fact, known) for known in self.facts):
+            return True
+        # a port stands in `localhost:8443`; shorter numbers would be found everywhere
+        return fact.shape == "" and len(fact.numeral) >= 3 and occurs(fact.numeral, self._folded)
 
 
-def _flat(text: str) -> str:
-    return " ".join(text.split())
+def agree(one: Fact, other: Fact) -> bool:
+    """Whether two facts of one kind may be the same: one leaves out a unit or a year, or they convert."""
+    if one.kind is not other.kind:
+        return False
+    if one.value == other.value:
+        return True
+    if one.kind is FactKind.DATE:
+        return same_day(one.value, other.value)
+    if one.kind is FactKind.TIME:
+        return same_time(one, other)
+    if one.kind is FactKind.NUMBER:
+        vague = "" in (one.shape, other.shape) or "degree" in (one.shape, other.shape)
+        return (one.numeral == other.numeral and vague) or converts(one, other)
+    return False
 
 
-def _occurs(needle: str, text: str) -> bool:
+def occurs(needle: str, text: str) -> bool:
     """Whether the needle stands in the text as a whole: `--force` is not in `--force-with-lease`, 4.8 not in 4.8.1."""
     at = text.find(needle)
     while at >= 0:
@@ -187,48 +239,35 @@ def _occurs(needle: str, text: str) -> bool:
 
 
 def _code_fact(line: str) -> Fact:
-    flat = _flat(line)
-    if " " in flat:
-        return Fact(FactKind.COMMAND, flat, flat.split()[0])
-    if re.fullmatch(r"\d+(?:\.\d+)?", flat):
-        return Fact(FactKind.NUMBER, flat, "")
-    return _token_fact(flat)
+    if " " in line:
+        return Fact(FactKind.COMMAND, line, line.split()[0])
+    if re.fullmatch(r"\d+(?:\.\d+)?", line):
+        return Fact(FactKind.NUMBER, line, "", line)
+    if _VERSION.fullmatch(line):
+        return _version(line.lstrip("vV"))
+    return _token_fact(line)
 
 
 def _token_fact(token: str) -> Fact:
     if re.match(r"--?[A-Za-z]", token):
         return Fact(FactKind.FLAG, token, "-")
     folded = token.casefold()
+    if folded.count(":") >= 2 and (address := _address(folded)):
+        return Fact(FactKind.ADDRESS, address, "address")
     return Fact(FactKind.IDENTIFIER, folded, re.sub(r"\d+", "0", folded))
 
 
-def _version(match: re.Match[str]) -> Fact:
-    return Fact(FactKind.VERSION, match.group("v").casefold(), ".")
+def _version(written: str) -> Fact:
+    folded = written.casefold()
+    if folded.count(".") == 3 and _address(folded.partition(":")[0]):
+        return Fact(FactKind.ADDRESS, folded, "address")
+    return Fact(FactKind.VERSION, folded, ".")
 
 
-def _date(match: re.Match[str]) -> Fact:
-    groups = match.groupdict()
-    month = groups["mn"] if "mn" in groups else f"{_MONTHS.index(groups['m'][:3].casefold()) + 1:02d}"
-    return Fact(FactKind.DATE, f"{groups.get('y') or '?'}-{month}-{int(groups['d']):02d}", "date")
-
-
-def _same_day(one: str, other: str) -> bool:
-    return one[-5:] == other[-5:] and (one[0] == "?" or other[0] == "?" or one == other)
-
-
-def _quantity(match: re.Match[str]) -> Fact:
-    groups = match.groupdict()
-    number = groups["n"].casefold()
-    number = _WORDS.get(number, number.replace(",", ""))
-    unit = (groups.get("u") or "").casefold()
-    if unit in _SECONDS:
-        number = _plain(float(number) * _SECONDS[unit])
-        unit = "s"
-    else:
-        unit = _UNITS.get(unit, _CURRENCY.get(groups.get("cur") or "", ""))
-    sign = "-" if groups.get("sign") else ""
-    return Fact(FactKind.NUMBER, f"{sign}{number} {unit}".rstrip(), unit)
-
-
-def _plain(number: float) -> str:
-    return str(int(number)) if number == int(number) else repr(number)
+def _address(text: str) -> str:
+    """An IPv4 or IPv6 address, with its network if one is given, in one spelling; empty if it is none."""
+    try:
+        interface = ip_interface(text)
+    except ValueError:
+        return ""
+    return str(interface) if "/" in text else str(interface.ip)
