@@ -108,7 +108,7 @@ def _is_identifier(fact: Fact) -> bool:
     """Whether the fact names a thing: an answer about another error code or version is no answer."""
     if fact.kind is FactKind.NUMBER:
         return "." in fact.value and fact.shape == ""
-    return fact.kind in (FactKind.IDENTIFIER, FactKind.VERSION, FactKind.FLAG)
+    return fact.kind in (FactKind.IDENTIFIER, FactKind.VERSION, FactKind.ADDRESS, FactKind.FLAG)
 
 
 def _proper_names(question: str) -> list[str]:

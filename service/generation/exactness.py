@@ -133,16 +133,15 @@ def _unknown_names(claim: Reading, cited: Sequence[Evidence], question: str) -> 
 
 def _limit_turned(claim: Reading, units: Sequence[EvidenceUnit]) -> str:
     """The number that the sentence gives as the least where all that say the same give it as the most, or nothing."""
-    limits = [entry for entry in claim.row if entry.fact is not None and entry.fact.bound]
-    for entry in limits:
-        if any(other.fact == entry.fact and other is not entry for other in limits):
+    limits = [(entry.fact, entry.shown) for entry in claim.row if entry.fact is not None and entry.fact.bound]
+    for fact, shown in limits:
+        if sum(other == fact for other, _ in limits) > 1:
             continue
         same = [unit for unit in units if len(claim.stems & unit.words) >= SAME_STATEMENT * len(claim.stems)]
-        bounds = {
-            other.fact.bound for unit in same for other in unit.reading.row if other.fact is not None and other.fact == entry.fact
-        }
-        if bounds and "" not in bounds and entry.fact.bound not in bounds:
-            return f"limit {entry.shown}"
+        facts = [entry.fact for unit in same for entry in unit.reading.row]
+        bounds = {known.bound for known in facts if known is not None and known == fact}
+        if bounds and "" not in bounds and fact.bound not in bounds:
+            return f"limit {shown}"
     return ""
 
 
