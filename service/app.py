@@ -13,8 +13,9 @@ from service.api import problems
 from service.api.edge import Edge
 from service.api.models.answers import RetrievalEventModel, SentenceEventModel
 from service.api.models.documents import BatchRequest, JsonDocument, UploadForm
+from service.api.models.verify import VerifyBatch, VerifyRequest
 from service.api.openapi import complete
-from service.api.routes import answers, context, documents, generations, health, jobs, search, sources
+from service.api.routes import answers, context, documents, generations, health, jobs, search, sources, verify
 from service.runtime import Runtime, open_runtime
 from service.settings import ServiceSettings
 from service.ui.routes import add_web_page
@@ -63,10 +64,14 @@ def _application(lifespan: Lifespan, settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    for routes in (search, context, answers, documents, sources, jobs, generations, health):
+    for routes in (search, context, answers, verify, documents, sources, jobs, generations, health):
         app.include_router(routes.router)
     problems.install(app)
-    complete(app, requests=[JsonDocument, BatchRequest, UploadForm], events=[RetrievalEventModel, SentenceEventModel])
+    complete(
+        app,
+        requests=[JsonDocument, BatchRequest, UploadForm, VerifyRequest, VerifyBatch],
+        events=[RetrievalEventModel, SentenceEventModel],
+    )
     add_web_page(app)
     app.add_middleware(Edge, max_upload_bytes=settings.server.max_upload_bytes)
     return app

@@ -20,6 +20,7 @@ from service.generation.answering import Answerer, Retrieve
 from service.generation.answers import AnswerQuery
 from service.generation.caching import AnswerCache
 from service.generation.models import open_chat_models
+from service.generation.verification import Verifier
 from service.ledger.answer_cache import KeptAnswers
 from service.ledger.database import migrate_ledger
 from service.ledger.idempotency import IdempotencyLedger
@@ -53,6 +54,7 @@ class Runtime:
     contexts: ContextBuilder
     answerer: Answerer
     cache: AnswerCache
+    verifier: Verifier
     keys: Keys
     door: Door
     idempotency: IdempotencyLedger
@@ -68,6 +70,7 @@ class Reading:
     contexts: ContextBuilder
     answerer: Answerer
     cache: AnswerCache
+    verifier: Verifier
 
 
 @asynccontextmanager
@@ -96,7 +99,8 @@ async def open_reading(settings: ServiceSettings, metrics: Metrics | None = None
             embedder=corpus.embedder,
             cache=cache,
         )
-        yield Reading(corpus, searcher, ContextBuilder(searcher, corpus, counter), answerer, cache)
+        contexts = ContextBuilder(searcher, corpus, counter)
+        yield Reading(corpus, searcher, contexts, answerer, cache, Verifier(corpus.get_chunks))
 
 
 @asynccontextmanager
@@ -123,6 +127,7 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             contexts=reading.contexts,
             answerer=reading.answerer,
             cache=reading.cache,
+            verifier=reading.verifier,
             keys=keys,
             door=door,
             idempotency=IdempotencyLedger(corpus.database),

@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 MAX_JSON_BYTES = 1_000_000
 _UPLOADS = ("/v1/documents", "/v1/documents/batch")
+_VERIFIED_BYTES = {"/v1/verify": 4_000_000, "/v1/verify/batch": 10_000_000}
+"""JSON may take up to six times the bytes of the text that it holds; the text itself has limits of its own."""
 _QUIET = ("/health/live", "/health/ready", "/metrics")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -47,7 +49,8 @@ class Edge:
             exchange.report(time.perf_counter() - started)
 
     def _limit(self, path: str) -> int:
-        return self._max_upload_bytes if path.rstrip("/") in _UPLOADS else MAX_JSON_BYTES
+        path = path.rstrip("/")
+        return self._max_upload_bytes if path in _UPLOADS else _VERIFIED_BYTES.get(path, MAX_JSON_BYTES)
 
     async def _guarded(self, exchange: Exchange) -> None:
         """Run the application. The boundary for errors: whatever it did not foresee becomes a problem document."""
