@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Literal, Protocol, TypeVar
 
 N = TypeVar("N", int, float)
@@ -121,17 +122,15 @@ class Completed:
 
 
 async def complete(model: ChatModel, request: ChatRequest) -> Completed:
-    """The whole answer of a call. Raises: see `ChatModel.stream`."""
-    whole = Completed("", Usage())
+    """The whole answer of a call, with the usage of all its attempts. Raises: see `ChatModel.stream`."""
+    text, usages, structured, cut_off = "", list[Usage](), False, False
     async with aclosing(model.stream(request)) as deltas:
         async for delta in deltas:
-            whole = Completed(
-                whole.text + delta.text,
-                delta.usage or whole.usage,
-                whole.structured or delta.structured,
-                whole.cut_off or delta.cut_off,
-            )
-    return whole
+            text += delta.text
+            usages += [delta.usage] if delta.usage else []
+            structured = structured or delta.structured
+            cut_off = cut_off or delta.cut_off
+    return Completed(text, reduce(Usage.plus, usages) if usages else Usage(), structured, cut_off)
 
 
 @dataclass(frozen=True, slots=True)

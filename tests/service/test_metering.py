@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingestion.errors import InvalidRequest
 from service.errors import ModelFailure
 from service.errors import ModelFailureReason as Reason
-from service.generation.llm import CallContext, ChatDelta, ChatModel, Usage
+from service.generation.llm import CallContext, ChatDelta, ChatModel, Usage, complete
 from service.generation.metering import Meter, Metered
 from service.generation.pricing import Price
 from service.generation.resilience import resilient
@@ -225,3 +225,15 @@ def test_usages_add_up_in_any_order(a: Usage, b: Usage, c: Usage) -> None:
     assert a.plus(b).plus(c) == a.plus(b.plus(c))
     assert (a.plus(b).cost_usd is None) == (a.cost_usd is None or b.cost_usd is None)
     assert Usage(0, 0, 0.0).plus(a) == a
+
+
+def test_a_whole_answer_tells_what_all_its_attempts_took() -> None:
+    stalled = ModelFailure(Reason.TIMEOUT, "slow", retryable=True)
+    model = ScriptedModel([[stalled], ["Hello", Usage(5, 2)]])
+    completed = run(complete(resilient(model, QUICK, metered), REQUEST))
+    assert (completed.text, completed.usage.prompt_tokens, completed.usage.estimated) == (
+        "Hello",
+        PROMPT_TOKENS + 5,
+        True,
+    )
+    assert run(complete(scripted("Hello"), REQUEST)).usage == Usage()
