@@ -31,6 +31,7 @@ from service.generation.answers import (
     RefusalReason,
     RetrievalEvent,
     SentenceEvent,
+    Tier,
 )
 from service.generation.caching import AnswerCache, AnswerKey, Recipe, answer_key
 from service.generation.conversation import standing_alone
@@ -38,7 +39,8 @@ from service.generation.evidence import Reader
 from service.generation.fallback import Extractor
 from service.generation.freshness import OPENING_CHARS, outdated
 from service.generation.grounding import GroundingScorer
-from service.generation.llm import Models
+from service.generation.llm import CallContext, Models
+from service.generation.prompts import REWRITE_PROMPT
 from service.generation.run import Run
 from service.generation.writing import ModelWriting
 from service.retrieval.results import RelevanceLabel, SearchResult
@@ -76,7 +78,7 @@ class Answerer:
         self._content_of = content_of
         self._embedder = embedder
         self._cache = cache
-        self._writing = ModelWriting(models, settings.llm, settings.answers)
+        self._writing = ModelWriting(models, settings)
 
     async def answer(
         self, scope: Scope, query: AnswerQuery, answer_id: str | None = None
@@ -89,8 +91,11 @@ class Answerer:
             PlumblineError: retrieval failed; a failing model never raises.
         """
         started = perf_counter()
+        answer_id = answer_id or str(uuid.uuid4())
         writer = self._models.fast or self._models.strong if self._settings.answers.rewrite else None
-        question, usage, rewriting = await standing_alone(query, writer)
+        tier = Tier.FAST if self._models.fast is not None else Tier.STRONG
+        filed = CallContext(scope.tenant, answer_id, "rewrite", tier, REWRITE_PROMPT)
+        question, usage, rewriting = await standing_alone(query, writer, filed)
         searching = perf_counter()
         result, old = await asyncio.to_thread(self._find, scope, replace(query, question=question))
         retrieved = perf_counter()
@@ -100,7 +105,7 @@ class Answerer:
         run = Run(
             query=query,
             question=question,
-            answer_id=answer_id or str(uuid.uuid4()),
+            answer_id=answer_id,
             scope=scope,
             result=result,
             passages=result.passages[: self._settings.retrieval.answer_passages],

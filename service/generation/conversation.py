@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 
 import structlog
 
 from service.errors import ModelFailure
 from service.generation.answers import AnswerQuery, Decision
 from service.generation.followups import REWRITE_TOKENS, accept_rewrite, read_rewrite, render_rewrite
-from service.generation.llm import ChatModel, Usage, complete
+from service.generation.llm import CallContext, ChatModel, Usage, complete
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,9 @@ def needs_history(query: AnswerQuery) -> bool:
     return bool(query.history) and (short or _FOLLOW_UP.search(asked) is not None)
 
 
-async def standing_alone(query: AnswerQuery, model: ChatModel | None) -> tuple[str, Usage | None, Decision | None]:
+async def standing_alone(
+    query: AnswerQuery, model: ChatModel | None, context: CallContext
+) -> tuple[str, Usage | None, Decision | None]:
     """The question as one that needs no history, what it cost to make it so, and how that was decided.
 
     What the model says is used only if it adds nothing that was not said; else, or where it fails, rules do it.
@@ -43,7 +46,7 @@ async def standing_alone(query: AnswerQuery, model: ChatModel | None) -> tuple[s
         return by_rules(query), None, None
     prompt = render_rewrite(query.question, query.history)
     try:
-        completed = await complete(model, prompt.request(REWRITE_TOKENS))
+        completed = await complete(model, replace(prompt.request(REWRITE_TOKENS), context=context))
     except ModelFailure as failure:
         log.warning("rewrite_failed", reason=failure.reason)
         return by_rules(query), None, Decision("rewrite", "by rules", (failure.reason,))

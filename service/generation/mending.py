@@ -14,8 +14,10 @@ from service.generation.answers import Support
 from service.generation.attribution import Judged
 from service.generation.citations import CitedSentence
 from service.generation.holding import UNSUPPORTED, HoldBack
-from service.generation.llm import ChatModel, complete
+from service.generation.llm import complete
+from service.generation.prompts import REPAIR_PROMPT
 from service.generation.repairs import Repairs, read_repair, render_repair
+from service.generation.routing import Writer
 from service.generation.run import Run
 
 _IN_WORDS: Mapping[str, str] = {
@@ -26,7 +28,7 @@ _IN_WORDS: Mapping[str, str] = {
 """What a failing check means, by what stands before its colon; facts and conflicts speak for themselves."""
 
 
-async def mend(run: Run, model: ChatModel, hold: HoldBack, max_output_tokens: int) -> None:
+async def mend(run: Run, writer: Writer, hold: HoldBack, max_output_tokens: int) -> None:
     """Ask once about the failing sentences of `hold` and put what is better in their place.
 
     Raises:
@@ -36,7 +38,9 @@ async def mend(run: Run, model: ChatModel, hold: HoldBack, max_output_tokens: in
     given = [(hold.held[at].text, what_is_wrong(hold.held[at].support)) for at in failing]
     passages = [passage.indexed for passage in run.passages]
     prompt = render_repair(run.question, passages, given, run.old)
-    completed = await complete(model, prompt.request(max_output_tokens))
+    request = prompt.request(max_output_tokens)
+    context = run.context("repair", writer.tier, REPAIR_PROMPT)
+    completed = await complete(writer.model, replace(request, context=context))
     run.usages.append(completed.usage)
     repairs = read_repair(completed.text, structured=completed.structured, shown=len(passages), asked=len(failing))
     better = await asyncio.to_thread(
@@ -45,7 +49,7 @@ async def mend(run: Run, model: ChatModel, hold: HoldBack, max_output_tokens: in
     hold.mend({failing[at]: sentences for at, sentences in better.items()})
     dropped = sum(not sentences for sentences in better.values())
     mended = len(better) - dropped
-    run.decide("repair", model.name, f"{len(failing)} failed", f"{mended} mended", f"{dropped} taken back")
+    run.decide("repair", writer.model.name, f"{len(failing)} failed", f"{mended} mended", f"{dropped} taken back")
 
 
 def what_is_wrong(support: Support) -> str:

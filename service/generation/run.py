@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from time import perf_counter
 from typing import TypeVar
 
@@ -23,7 +24,7 @@ from service.generation.caching import replayed, served_again
 from service.generation.drafting import Draft
 from service.generation.evidence import Evidence, Reader
 from service.generation.grounding import GroundingScorer
-from service.generation.llm import Usage
+from service.generation.llm import CallContext, Usage
 from service.retrieval.results import Passage, SearchResult
 from service.settings import Policy
 
@@ -103,7 +104,11 @@ class Run:
 
     def usage(self) -> Usage:
         """What all calls took together: nothing if there was none, unknown where one of them told nothing."""
-        return total(self.usages)
+        return reduce(Usage.plus, self.usages, Usage(0, 0, 0.0))
+
+    def context(self, purpose: str, tier: Tier, prompt_version: str) -> CallContext:
+        """What a call to a model is filed under."""
+        return CallContext(self.scope.tenant, self.answer_id, purpose, tier, prompt_version)
 
     def answer(self, timings_ms: dict[str, float]) -> Answer:
         """The whole answer."""
@@ -126,19 +131,3 @@ class Run:
             timings_ms=timings_ms,
             decisions=tuple(self.decisions),
         )
-
-
-def total(usages: Sequence[Usage]) -> Usage:
-    """The sum; None where one of them is not known."""
-
-    def added(values: Sequence[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return sum(known) if len(known) == len(values) else None
-
-    prompt = added([usage.prompt_tokens for usage in usages])
-    completion = added([usage.completion_tokens for usage in usages])
-    return Usage(
-        None if prompt is None else int(prompt),
-        None if completion is None else int(completion),
-        added([usage.cost_usd for usage in usages]),
-    )

@@ -9,30 +9,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import structlog
 
 from service.errors import ModelFailure, ModelFailureReason
-from service.generation.answers import RefusalReason, SentenceEvent
+from service.generation.answers import RefusalReason, SentenceEvent, Tier
 from service.generation.attribution import Judged
 from service.generation.citations import NOT_IN_SOURCES, CitedSentence
 from service.generation.declining import declines
 from service.generation.holding import HoldBack
 from service.generation.languages import Languages
-from service.generation.llm import Models, Usage
+from service.generation.llm import ChatDelta, Models, Usage
 from service.generation.mending import mend
-from service.generation.prompts import PromptPurpose, load_prompt
+from service.generation.prompts import Prompt, PromptPurpose, load_prompt
 from service.generation.routing import Writer, route, signals_of
 from service.generation.run import UNSUPPORTED_MESSAGE, Run
 from service.generation.structured import AnswerReader
-from service.settings import AnswerSettings, LLMSettings, Policy
+from service.settings import LLMSettings, Policy, ServiceSettings
 
 log = structlog.get_logger(__name__)
 
 _CHARACTERS_PER_TOKEN = 12
 """No tokenizer's average comes near; beyond so much text an endpoint is ignoring the limit it was given."""
+
+_LAST_WORDS = 100
+"""Characters that a model may go on after it said that there is no answer: the end of its call tells the tokens."""
 
 
 @dataclass(slots=True)
@@ -41,16 +44,37 @@ class _Said:
 
     characters: int = 0
     cut_off: bool = False
+    usage: Usage | None = None
+
+    def take(self, delta: ChatDelta) -> None:
+        """Take note of a piece."""
+        self.cut_off = self.cut_off or delta.cut_off
+        self.characters += len(delta.text.strip())
+        if delta.usage is not None:
+            self.usage = delta.usage if self.usage is None else self.usage.plus(delta.usage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How one of the models is asked."""
+
+    prompt: Prompt
+    max_output_tokens: int
+    temperature: float
+
+    @classmethod
+    def of(cls, llm: LLMSettings) -> _Way:
+        return cls(load_prompt(llm.prompt, PromptPurpose.ANSWER), llm.max_output_tokens, llm.temperature)
 
 
 class ModelWriting:
     """Writes answers with the models there are; holds no state of an answer."""
 
-    def __init__(self, models: Models, llm: LLMSettings, settings: AnswerSettings) -> None:
+    def __init__(self, models: Models, settings: ServiceSettings) -> None:
         self._models = models
-        self._llm = llm
-        self._settings = settings
-        self._prompt = load_prompt(llm.prompt, PromptPurpose.ANSWER)
+        self._settings = settings.answers
+        strong = settings.llm_strong.beside(settings.llm) or settings.llm
+        self._ways = {tier: _Way.of(llm) for tier, llm in ((Tier.FAST, settings.llm), (Tier.STRONG, strong))}
         self._languages = Languages()
 
     async def write(self, run: Run) -> AsyncGenerator[SentenceEvent, None]:
@@ -81,7 +105,8 @@ class ModelWriting:
 
     async def _turn(self, run: Run, writer: Writer, successor: Writer | None) -> AsyncGenerator[SentenceEvent, None]:
         """The sentences of one model. With a `successor` it fails rather than show what is not supported."""
-        run.tier, run.model, run.prompt_version = writer.tier, writer.model.name, self._prompt.version
+        way = self._ways[writer.tier]
+        run.tier, run.model, run.prompt_version = writer.tier, writer.model.name, way.prompt.version
 
         def mendable() -> bool:
             another = successor is not None and not run.draft.sentences
@@ -137,29 +162,33 @@ class ModelWriting:
         Raises:
             ModelFailure: see `ChatModel.stream`; besides, an answer without end.
         """
-        prompt = self._prompt.render(run.question, [passage.indexed for passage in run.passages], run.old)
-        request = prompt.request(self._llm.max_output_tokens, self._llm.temperature)
+        way = self._ways[writer.tier]
+        prompt = way.prompt.render(run.question, [passage.indexed for passage in run.passages], run.old)
+        request = replace(
+            prompt.request(way.max_output_tokens, way.temperature),
+            context=run.context("answer", writer.tier, way.prompt.version),
+        )
         reader = AnswerReader(len(run.passages))
-        room = self._llm.max_output_tokens * _CHARACTERS_PER_TOKEN
-        usage = Usage()
+        room = way.max_output_tokens * _CHARACTERS_PER_TOKEN
         try:
             async with aclosing(writer.model.stream(request)) as deltas:
                 async for delta in deltas:
-                    usage = delta.usage or usage
-                    said.cut_off = said.cut_off or delta.cut_off
-                    said.characters += len(delta.text.strip())
-                    if said.characters > room:
+                    said.take(delta)
+                    if said.characters > room and run.refusal is None:
                         raise ModelFailure(
                             ModelFailureReason.SERVER_ERROR, "the endpoint ignores the length it was given"
                         )
-                    for sentence in self._telling(run, reader.feed(delta)):
-                        yield sentence
-                    if run.refusal is not None:
+                    if run.refusal is None:
+                        for sentence in self._telling(run, reader.feed(delta)):
+                            yield sentence
+                        room = room if run.refusal is None else said.characters + _LAST_WORDS
+                    elif said.characters > room:
                         return
-            for sentence in self._telling(run, reader.close(cut_off=said.cut_off)):
-                yield sentence
+            if run.refusal is None:
+                for sentence in self._telling(run, reader.close(cut_off=said.cut_off)):
+                    yield sentence
         finally:
-            run.usages.append(usage)
+            run.usages.append(said.usage or Usage())
 
     def _telling(self, run: Run, sentences: Sequence[CitedSentence]) -> list[CitedSentence]:
         """The sentences without one that says that there is no answer, which is a refusal if nothing came before it."""
@@ -198,7 +227,7 @@ class ModelWriting:
     async def _mend(self, run: Run, writer: Writer, hold: HoldBack) -> None:
         """Ask once for better sentences in the place of those that fail; if that fails too, they stay as they are."""
         try:
-            await mend(run, writer.model, hold, self._llm.max_output_tokens)
+            await mend(run, writer, hold, self._ways[writer.tier].max_output_tokens)
         except ModelFailure as failure:
             log.warning("repair_failed", reason=failure.reason)
             run.decide("repair", writer.model.name, failure.reason)

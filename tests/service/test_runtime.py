@@ -119,7 +119,7 @@ class _Broken(Answerer):
     def __init__(self, inner: Answerer, *, after_first: bool) -> None:
         self._inner, self._after_first = inner, after_first
 
-    async def answer(self, scope, query) -> AsyncIterator[object]:  # type: ignore[no-untyped-def, override]
+    async def answer(self, scope, query, answer_id=None) -> AsyncIterator[object]:  # type: ignore[no-untyped-def, override]
         if self._after_first:
             async for event in self._inner.answer(scope, query):
                 yield event

@@ -158,11 +158,12 @@ class DegradedModel(Reply):
 
 
 class UsageModel(Reply):
-    """Tokens and price as the endpoint told them; null: not told."""
+    """Tokens and price of all calls of an answer; null: not known."""
 
     prompt_tokens: int | None
     completion_tokens: int | None
     cost_usd: float | None
+    estimated: bool = Field(description="counted by this service, because the endpoint did not tell")
 
 
 class DecisionModel(Reply):
@@ -216,6 +217,7 @@ class AnswerResponse(Reply):
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,
                 cost_usd=usage.cost_usd,
+                estimated=usage.estimated,
             ),
             timings_ms=rounded(answer.timings_ms),
             decisions=[DecisionModel.of(decision) for decision in answer.decisions],
