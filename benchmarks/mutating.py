@@ -110,7 +110,10 @@ def _command(sentence: str, _: Sequence[str], random: Random) -> Spans:
 
 
 _NUMBER = re.compile(r"(?<![\w.,:/#@+=-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w:@]|[.,/-]\w)")
-_VERSION = re.compile(r"(?<![\w.:/-])v?\d+(?:\.\d+){2,}(?![\w-]|\.\w)|(?<=[a-z] )\d+\.\d+(?= (?:and|or|on|of|to)\b)")
+_VERSION = re.compile(
+    r"(?<![\w.:/-])v?\d+(?:\.\d+){2,}(?![\w-]|\.\w)|(?<=[a-z] )\d{1,2}\.\d{1,2}"
+    r"(?![\w%]|\.\d| ?%| [a-zA-Z]{1,2}\b| (?:second|minute|hour|million))"
+)
 _DATE = re.compile(r"\b(?P<iso>20\d\d-\d\d-\d\d)\b|\b(?P<day>\d{1,2})\s(?P<month>[A-Z][a-z]{2,8})(?P<year> 20\d\d)?\b")
 _TIME = re.compile(r"(?<![\w:.-])(?P<h>[0-2]\d):(?P<m>[0-5]\d)(?![\w:])")
 _HOST = re.compile(r"(?<![\w./@-])[a-z][\w-]*(?:\.[a-z][\w-]*){2,}(?![\w-])|(?<![\w-])[a-z]{2,4}-\d{1,2}\b")
@@ -153,7 +156,7 @@ def _unit(sentence: str, _: Sequence[str], random: Random) -> Spans:
 
 
 def _digits(pattern: re.Pattern[str], group: int | str = 0) -> Callable[[str, Sequence[str], Random], Spans]:
-    """A change of one digit."""
+    """A change of each of the digits."""
 
     def make(sentence: str, _: Sequence[str], random: Random) -> Spans:
         for match in pattern.finditer(sentence):

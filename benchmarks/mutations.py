@@ -20,7 +20,7 @@ from math import log
 from random import Random
 
 from benchmarks.corpora import sample_documents
-from benchmarks.mutating import KINDS, Mutation, mutations
+from benchmarks.mutating import CODE, KINDS, Mutation, mutations
 from ingestion.chunking.chunker import Chunker
 from ingestion.parsing import DocumentParser
 from ingestion.settings import ChunkingSettings, ParsingSettings
@@ -115,8 +115,7 @@ def judge(
                 f"{copy.own.titles[-1:]}\n{copy.own.text}"
             ):
                 continue
-            bare = _bare(mutation.text)
-            if any(bare in _bare(passage.text) for passage in copy.cited):
+            if _still_true(mutation, copy.cited):
                 continue
             own = _supported(scorer, mutation.text, [copy.own])
             six = _supported(scorer, mutation.text, copy.cited)
@@ -133,13 +132,23 @@ def _supported(scorer: GroundingScorer, text: str, cited: Sequence[Evidence]) ->
     return scorer.check(text, cited).support.label is SupportLabel.SUPPORTED
 
 
+def _still_true(mutation: Mutation, cited: Sequence[Evidence]) -> bool:
+    """Whether the cited passages hold the changed sentence word for word, or each of its commands as a line or span."""
+    said = _bare(mutation.text)
+    if mutation.kind != "command":
+        return any(said in _bare(passage.text) for passage in cited)
+    held = {" ".join(line.split()) for passage in cited for line in re.split(r"[\n`]", passage.text)}
+    commands = [match.group("inline") or match.group("block") for match in CODE.finditer(mutation.text)]
+    return all(" ".join(command.split()) in held for command in commands)
+
+
 def _bare(text: str) -> str:
     return " ".join(re.sub(r"`{3}[^\n]*\n?|`", "", text).split())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--each", type=int, default=3, help="changes of each kind in a sentence")
+    parser.add_argument("--each", type=int, default=8, help="changes of each kind in a sentence")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--missed", nargs="*", default=[], help="kinds whose misses are printed; `copies` for these")
     chosen = parser.parse_args()

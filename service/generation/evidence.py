@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ingestion.corpus.records import IndexedChunk, Span
-from service.generation.commands import CODE_SPAN
+from service.generation.commands import CODE_SPAN, CommandText
 from service.generation.facts import Fact, FactKind, FactText, is_technical, read_facts
 from service.generation.sentences import Unit, UnitKind, units_of
 from service.generation.wording import NEGATORS, Entry, folded_words, row_of
@@ -133,7 +133,7 @@ class EvidenceUnit:
 
     @cached_property
     def facts(self) -> FactText:
-        return FactText(self.text, code=self.kind is UnitKind.CODE)
+        return FactText(self.text, code=self.kind is UnitKind.CODE, facts=self.reading.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +185,10 @@ class Evidence:
         return FactText(self.text)
 
     @cached_property
+    def _commands(self) -> CommandText:
+        return CommandText(self.text)
+
+    @cached_property
     def named(self) -> FactText:
         """The titles: what the passage is about may be told of it too."""
         return FactText("\n".join(self.titles))
@@ -195,8 +199,10 @@ class Evidence:
         return folded_words("\n".join((self.text, *self.titles)))
 
     def states(self, fact: Fact) -> bool:
-        """Whether the fact stands in one place of the text, or in the titles."""
-        return self.facts.states(fact) or (fact.kind is not FactKind.COMMAND and self.named.states(fact))
+        """Whether the fact stands in one unit of the text, or in the titles; a command may fill several lines."""
+        if any(unit.facts.states(fact) for unit in self.units):
+            return True
+        return self._commands.has(fact.value) if fact.kind is FactKind.COMMAND else self.named.states(fact)
 
     def has(self, sentence: str) -> bool:
         """Whether one of the units reads just so, white space aside."""

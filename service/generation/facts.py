@@ -122,6 +122,8 @@ def _blanked(text: str, start: int, end: int, by: str = " ") -> str:
 
 def is_technical(token: str) -> bool:
     """Whether a token is a name of machines rather than a word: a flag, path, host, code or variable."""
+    if token.isalpha() and token[1:].islower():  # an ordinary word, as most are
+        return False
     if len(token) < 2 or not any(character.isalnum() for character in token):
         return False
     if re.match(r"--?[A-Za-z]", token) or token[0] in "/~#@$":
@@ -136,16 +138,19 @@ def is_technical(token: str) -> bool:
 
 
 class FactText:
-    """A stretch of evidence, prepared to be asked for facts. `code`: it is a line of code without its fence."""
+    """A stretch of evidence, prepared to be asked for facts.
 
-    def __init__(self, text: str, *, code: bool = False) -> None:
+    `code`: it is a line of code without its fence; `facts`: those of the text, where they are known already.
+    """
+
+    def __init__(self, text: str, *, code: bool = False, facts: frozenset[Fact] | None = None) -> None:
         self._flat = flat(text)
         self._folded = self._flat.casefold()
         self._text = text
         self._code = code
         # a value in code is a value: `"120"` in a manifest supports "120 seconds"
         bare = re.sub(r"[`\"']", " ", text)
-        self.facts = facts_of(text)
+        self.facts = facts_of(text) if facts is None else facts
         if bare != text:
             self.facts |= {fact for fact in facts_of(bare) if fact.kind not in (FactKind.COMMAND, FactKind.FLAG)}
         self._values = {(fact.kind, fact.value) for fact in self.facts}

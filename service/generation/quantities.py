@@ -130,6 +130,7 @@ _BOUNDS = (
     ),
 )
 _BOUND_PEEK = 24
+_DIGIT = re.compile(r"\d")
 _DECADE = re.compile(r"(?:\bmid-)?(?<!\w)'?(?P<n>(?:1[5-9]|20)?\d0)s\b(?=\W|$)")
 _SPREAD = re.compile(
     rf"(?<![\w.,:/-])(?P<cur>[$\u20ac\u00a3])?(?P<a>{_NUMERAL})[ ]?(?P<c>-|\u2013|\u2014|\bto\b|\band\b|\bor\b)[ ]?"
@@ -142,6 +143,10 @@ _SPREAD = re.compile(
 
 def quantities_of(text: str) -> Iterator[Found]:
     """Dates, times and numbers, disjoint, in no order. Text that is none of these must have been blanked before."""
+    if _DIGIT.search(text) is None:
+        for match in _NUMBER_WORD.finditer(text):
+            yield Found(match.start(), match.end(), _number(match, match.group("n")))
+        return
     plain = text
     for pattern in _DATES:
         for match in pattern.finditer(plain):
