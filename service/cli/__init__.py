@@ -17,6 +17,7 @@ from service.cli import (
     serving,
     sources,
     tuning,
+    verifying,
 )
 from service.cli.doctor import doctor
 
@@ -31,6 +32,7 @@ app.command()(ingest)
 app.add_typer(serving.app)
 app.add_typer(searching.app)
 app.add_typer(asking.app)
+app.add_typer(verifying.app)
 app.add_typer(packing.app)
 app.add_typer(tuning.app)
 app.add_typer(sources.app)
