@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.generation.answers import Turn
 from service.generation.followups import accept_rewrite, read_rewrite, render_rewrite
@@ -85,3 +89,20 @@ def test_a_rewrite_in_german_is_taken() -> None:
 )
 def test_what_adds_or_loses_something_is_refused(original: str, rewritten: str, why: str) -> None:
     assert accept_rewrite(original, HISTORY, rewritten) is None, why
+
+
+PARTS = st.sampled_from(
+    ["how", "long", "does", "it", "take", "to", "restart", "the", "gateway", "gatehouse", "in", "production", "drain",
+     "120", "121", "4.8.1", "pg-main-2", "--force", "on", "Monday", "harbour", "deployment/gatehouse", "GH-5021"]
+)  # fmt: skip
+
+
+@given(st.lists(PARTS, min_size=1, max_size=14).map(" ".join))
+def test_no_number_or_identifier_that_was_not_said_gets_in(words: str) -> None:
+    original = "and how long does it take?"
+    said = {token.strip("`?.,") for turn in HISTORY for token in turn.content.split()}
+    accepted = accept_rewrite(original, HISTORY, f"{words.capitalize()}?")
+    if accepted is not None:
+        exact = {token.strip("?").lower() for token in accepted.split() if re.search(r"\d|--|/", token)}
+        assert exact <= {token.lower() for token in said}
+        assert "long" in accepted.lower() or "take" in accepted.lower()
