@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmarks.answerability import Found, is_good
 from benchmarks.calibration import Vector, auroc, predict
 from benchmarks.calibration import fit as fit_logistic
-from service.generation.answerability import ANSWERS, BY_MEANING, BY_WORDS, STRETCH, WORDS_ONLY
+from service.generation.answerability import ANSWERS, BY_MEANING, BY_WORDS, HOPELESS, STRETCH, WORDS_ONLY
 from service.generation.fallback import Ranked
 from service.retrieval.results import RelevanceLabel
 
@@ -19,6 +19,8 @@ CLAPNQ_STRETCH, CLAPNQ_ANSWER = 0.2, 0.1
 """What one question of clapnq counts against one of the development set: there are more of them, and of one kind."""
 FOLDS = 10
 SEEDS = 5
+MOST_LOST = 0.01
+"""Share of the answerable questions that the refusal before a model may cost."""
 
 Samples = Mapping[str, Sequence[tuple[Found, Ranked]]]
 
@@ -99,6 +101,7 @@ def _fit_answers(name: str, signals: Sequence[str], samples: Samples) -> None:
     p[open_] = np.mean(runs, axis=0)
     for collection, part in ((DEVELOPMENT, here), (OTHER, ~here)):
         _print_refusal(f"{name}, held out, {collection}", y[part], p[part], open_[part])
+    _print_hopeless(name, y, p, here, open_)
     beta = fit_logistic(x[open_], y[open_], w[open_])
     weights = {s: round(float(b), 2) for s, b in zip(signals, beta[1:], strict=True)}
     print(f"{name} = Logistic({beta[0]:.2f}, {weights})")
@@ -125,3 +128,17 @@ def _print_refusal(title: str, y: Vector, p: Vector, open_: NDArray[np.bool_]) -
             f"  at {threshold:.2f}: answers {(~refused)[y == 1].mean():.2f} of the answerable; refusal precision "
             f"{precision:.2f}, recall {recall:.2f}, F1 {f1:.3f}"
         )
+
+
+def _print_hopeless(name: str, y: Vector, p: Vector, here: NDArray[np.bool_], open_: NDArray[np.bool_]) -> None:
+    """What asking no model below a bound would cost and save, of the questions that retrieval lets pass."""
+    exact = float(np.sort(p[open_ & (y == 1)])[int(MOST_LOST * (open_ & (y == 1)).sum())])
+    print(f"\n{name}: below {exact:.3f}, held out, lies {MOST_LOST:.0%} of the answerable")
+    for bound in sorted({0.05, 0.10, exact, HOPELESS, 0.20}):
+        low = p < bound
+        shares = ", ".join(
+            f"{collection}: {low[part & open_ & (y == 1)].mean():.3f} of the answerable lost, "
+            f"{low[part & open_ & (y == 0)].mean():.2f} of the others saved"
+            for collection, part in ((DEVELOPMENT, here), (OTHER, ~here))
+        )
+        print(f"  at {bound:.3f}: {shares}; both {low[open_ & (y == 1)].mean():.3f} lost")

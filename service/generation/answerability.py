@@ -24,33 +24,37 @@ from service.retrieval.calibration import Logistic
 from service.retrieval.results import Passage
 
 EMBEDDED = 16
-"""Candidates compared by meaning, the best by words: short texts, some 3 ms each on a quiet core."""
-ABLATED = 3
+"""Candidates ranked by meaning, the best by words: short texts, some 3 ms each on a quiet core."""
+_JUDGED, _LEADING = 8, 4
+"""Of these, those that tell whether there is an answer at all, and those of the first passage that do. More told no
+better, and a model may be waiting for the judgement."""
+ABLATED = 2
 """Unknown words of a question that are left out by turns, at the price of embedding a query each."""
 _BEST_BARE = 3
 _TEXT_CHARS = 400
 _LEAD_CHARS = 150
 
 STRETCH: Mapping[str, float] = {
-    "meaning": 1.11, "own": 4.18, "context": 1.59, "passage": 3.29, "number": 1.63, "person": -0.1, "steps": 2.71,
-    "yes_no": 2.9, "whole": 0.32,
+    "meaning": 0.83, "alone": 0.4, "own": 3.65, "context": 2.34, "passage": 3.24, "number": 1.62, "person": -0.18,
+    "steps": 2.76, "yes_no": 2.63, "whole": 0.34,
 }  # fmt: skip
 """A stretch's score is the sum of weight x signal: log-odds against the others of the same question."""
 WORDS_ONLY: Mapping[str, float] = {
-    "own": 6.67, "context": 3.41, "passage": 4.39, "number": 1.9, "person": 0.98, "steps": 1.96, "yes_no": 3.24,
-    "whole": 0.03,
+    "own": 6.67, "context": 3.4, "passage": 4.37, "number": 1.93, "person": 0.99, "steps": 1.99, "yes_no": 3.24,
+    "whole": 0.05,
 }  # fmt: skip
 
-BY_MEANING = Logistic(
-    -13.61, {"first": 5.49, "alien": -35.98, "unnamed": -5.46, "confidence": 0.19, "bare": 15.07, "title": -2.52}
-)
+BY_MEANING = Logistic(-13.79, {"first": 7.11, "alien": -32.41, "unnamed": -4.23, "bare": 13.15})
 """For cosines of the default embedder; those of another mean something else."""
-BY_WORDS = Logistic(0.60, {"confidence": 0.62, "unnamed": -4.81, "title": -4.06, "together": 0.75})
+BY_WORDS = Logistic(0.09, {"confidence": 0.38, "unnamed": -4.63})
 LEAST_COVERAGE = 0.25
 """Weighted share of the asked terms without which words alone are no ground for an answer; set by hand."""
 _CALIBRATED = frozenset({"ibm-granite/granite-embedding-30m-english"})
-ANSWERS = 0.22
+ANSWERS = 0.30
 """Probability from which the passages count as an answer."""
+ANSWERS_BY_WORDS = 0.35
+HOPELESS = 0.15
+"""Probability below which no model need be asked: of a hundred questions with an answer it costs one at most."""
 
 _BACKGROUND = 0.35
 """What a term of the rest of a question counts for one part of it; set by hand."""
@@ -64,35 +68,34 @@ _MODAL = re.compile(r"\b(?:cannot|can|may|must|never|not|don't|only|allowed|alwa
 
 
 class Meaning:
-    """Cosines between a question and stretches of text."""
+    """Cosines between questions and stretches of text. Keeps the vectors of one answer, so that none is made twice."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
+        self._vectors: dict[tuple[str, bool], NDArray[np.float32]] = {}
+        self._generation = ""
         self.calibrated = embedder.name.partition("@")[0] in _CALIBRATED
 
-    def compare(
-        self,
-        questions: Sequence[str],
-        kept: Sequence[Candidate],
-        candidates: Sequence[Candidate],
-        passages: Sequence[Passage],
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """`(questions, kept)` cosines with the kept stretches under their titles; then those of the first question with
-        the kept stretches alone, and with all `candidates` of the first passage alone.
-
-        Blocking. Raises what the embedder raises.
-        """
-        first = [bare_text_of(item) for item in candidates if item.index == candidates[0].index][:EMBEDDED]
-        texts = [text_of(item, passages[item.index]) for item in kept]
-        texts += [bare_text_of(item) for item in kept] if self.calibrated else []
-        texts += first if self.calibrated else []
-        distinct = list(dict.fromkeys(texts))
-        place = {text: at for at, text in enumerate(distinct)}
+    def cosines(self, questions: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
+        """`(questions, texts)` cosines. Blocking. Raises what the embedder raises."""
         with steady(self._embedder) as embedder:
-            asked = np.stack([embedder.embed_query(question) for question in questions])
-            found = np.asarray(asked @ embedder.embed_documents(distinct).T, dtype=np.float32)
-        every = found[:, [place[text] for text in texts]]
-        return every[:, : len(kept)], every[0, len(kept) : 2 * len(kept)], every[0, 2 * len(kept) :]
+            if embedder.name != self._generation:  # another generation was switched to: its vectors are others
+                self._vectors.clear()
+                self._generation = embedder.name
+            for question in questions:
+                if (question, True) not in self._vectors:
+                    self._vectors[question, True] = embedder.embed_query(question)
+            new = [text for text in dict.fromkeys(texts) if (text, False) not in self._vectors]
+            if new:
+                self._vectors |= zip(((text, False) for text in new), embedder.embed_documents(new), strict=True)
+        asked = np.stack([self._vectors[question, True] for question in questions])
+        return np.asarray(asked @ np.stack([self._vectors[text, False] for text in texts]).T, dtype=np.float32)
+
+
+def likely(candidates: Sequence[Candidate], by_words: Sequence[Mapping[str, float]]) -> list[Candidate]:
+    """The candidates to compare by meaning: the best by words, the best first."""
+    best_first = sorted(range(len(candidates)), key=lambda at: -score(by_words[at], WORDS_ONLY))
+    return [candidates[at] for at in best_first]
 
 
 def bare_text_of(candidate: Candidate) -> str:
@@ -128,7 +131,8 @@ def stretch_signals(
 ) -> dict[str, float]:
     """The signals by words; `passage` is the root of its score by that of the best.
 
-    To these comes `meaning`: the cosine, in standard deviations from the mean of the candidates.
+    To these come two cosines, in standard deviations from the mean of the candidates: `meaning` of the stretch under
+    its titles, `alone` without them.
     """
     numbers = any(fact.kind in (FactKind.NUMBER, FactKind.DATE, FactKind.VERSION) for fact in candidate.facts)
     step = candidate.kind in (UnitKind.CODE, UnitKind.ITEM) or _COMMAND.search(candidate.raw) is not None
@@ -150,13 +154,31 @@ def score(signals: Mapping[str, float], weights: Mapping[str, float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Cosines:
-    """Cosines with a question. `titled`: `(1 + unknown words, stretches)`, of it and of it without each unknown word,
-    with each stretch under its titles; `bare`: with the same stretches alone; `first`: with those of the first passage.
+    """Cosines with a question: `bare` of stretches without their titles, `first` of those of the first passage.
+
+    `titled`: `(1 + unknown words, stretches)`, of the question and of it without each word that no stretch has, with
+    stretches under their titles; None where there is no such word.
     """
 
-    titled: NDArray[np.float32]
     bare: NDArray[np.float32]
     first: NDArray[np.float32]
+    titled: NDArray[np.float32] | None
+
+
+def compare(
+    meaning: Meaning, asked: Asked, best_first: Sequence[Candidate], passages: Sequence[Passage]
+) -> Cosines | None:
+    """What the embedder says of whether there is an answer; None from one whose cosines are not calibrated."""
+    if not meaning.calibrated:
+        return None
+    judged = best_first[:_JUDGED]
+    first = min(item.index for item in best_first)
+    leading = [item for item in best_first if item.index == first][:_LEADING]
+    unknown = [asked.without(word) for word in asked.unknown_words(known_stems(best_first), ABLATED)]
+    under = [text_of(item, passages[item.index]) for item in judged] if unknown else []
+    found = meaning.cosines([asked.text, *unknown], [bare_text_of(item) for item in (*judged, *leading)] + under)
+    ends = len(judged), len(judged) + len(leading)
+    return Cosines(found[0, : ends[0]], found[0, ends[0] : ends[1]], found[:, ends[1] :] if unknown else None)
 
 
 def answer_signals(
@@ -164,17 +186,14 @@ def answer_signals(
     candidates: Sequence[Candidate],
     weights: Mapping[str, float],
     confidence: float,
-    titles: frozenset[str],
     cosines: Cosines | None,
 ) -> dict[str, float]:
-    """The signals of a question. `titles`: stems of what the first passage stands under.
+    """The signals of a question.
 
     confidence  log-odds of retrieval's confidence
     coverage    weighted share of the asked terms that the passages hold
-    together    weighted share of the asked terms in the best stretch and what stands over it
-    title       the same for the titles of the first passage: where they say it all, the stretches need not
     unnamed     whether a name in the question stands nowhere in them
-    first       the best cosine of a stretch of the first passage, without its titles
+    first       the best cosine of a stretch of the first passage, without its titles: these are about everything below
     bare        the mean of the three best cosines of stretches without their titles
     alien       how much closer the question gets without a word that they don't have: a large gain means that this
                 word was what the question is about
@@ -183,23 +202,26 @@ def answer_signals(
     signals = {
         "confidence": _log_odds(confidence),
         "coverage": covered(weights, known),
-        "together": max(covered(weights, candidate.words | candidate.context) for candidate in candidates),
-        "title": covered(weights, titles),
         "unnamed": float(any(not name <= known for name in asked.names)),
     }
     if cosines is not None:
-        best = cosines.titled.max(axis=1)
         signals["first"] = float(cosines.first.max())
         signals["bare"] = float(np.sort(cosines.bare)[-_BEST_BARE:].mean())
-        signals["alien"] = max(0.0, float((best - best[0]).max()))
+        best = cosines.titled.max(axis=1) if cosines.titled is not None else np.zeros(1)
+        signals["alien"] = float((best - best[0]).max())
     return signals
 
 
 def probability(signals: Mapping[str, float]) -> float:
     """How likely the passages answer the question, by meaning where that is known."""
+    return BY_MEANING(signals) if "bare" in signals else BY_WORDS(signals)
+
+
+def is_answer(signals: Mapping[str, float]) -> bool:
+    """Whether the passages are enough of an answer for their sentences to be shown as one."""
     if "bare" in signals:
-        return BY_MEANING(signals)
-    return BY_WORDS(signals) if signals["coverage"] >= LEAST_COVERAGE else 0.0
+        return BY_MEANING(signals) >= ANSWERS
+    return signals["coverage"] >= LEAST_COVERAGE and BY_WORDS(signals) >= ANSWERS_BY_WORDS
 
 
 def known_stems(candidates: Sequence[Candidate]) -> frozenset[str]:

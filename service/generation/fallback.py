@@ -6,7 +6,7 @@ Also the judge of whether they do. What a stretch is, is left to `candidates`; h
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import sqrt
 
@@ -14,21 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.corpus.embedding import Embedder
+from ingestion.corpus.records import ChunkId
 from service.generation.answerability import (
-    ABLATED,
-    ANSWERS,
     EMBEDDED,
     STRETCH,
     WORDS_ONLY,
-    Cosines,
     Meaning,
     answer_signals,
+    bare_text_of,
+    compare,
     covered,
     focus,
-    known_stems,
+    is_answer,
+    likely,
     probability,
     score,
     stretch_signals,
+    text_of,
     weigh,
 )
 from service.generation.answers import SupportLabel
@@ -36,6 +38,7 @@ from service.generation.asking import Asked
 from service.generation.candidates import Candidate, candidates_of
 from service.generation.evidence import Evidence, Reader
 from service.generation.grounding import GroundingScorer
+from service.generation.languages import Languages
 from service.generation.stretches import Extract, rendered, stretch_around
 from service.retrieval.results import Passage, Relevance
 
@@ -75,13 +78,25 @@ class Ranked:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Assessed:
+    """A question with the candidates, also by their words `best_first`, and whether they answer it."""
+
+    asked: Asked
+    candidates: Sequence[Candidate]
+    best_first: Sequence[Candidate]
+    weights: Mapping[str, float]
+    signals: Mapping[str, float]
+
+
 class Extractor:
-    """Selects stretches; holds no state but the stemmer. Without an embedder words alone decide."""
+    """Selects stretches for one answer: it keeps the work on the last question. Without an embedder words decide."""
 
     def __init__(self, reader: Reader, scorer: GroundingScorer, embedder: Embedder | None = None) -> None:
         self._reader = reader
         self._scorer = scorer
         self._meaning = Meaning(embedder) if embedder is not None else None
+        self._last: tuple[tuple[str, tuple[ChunkId, ...], float], _Assessed | None] | None = None
 
     def extract(
         self,
@@ -94,59 +109,75 @@ class Extractor:
 
         `old` holds the indexes of passages whose document was replaced. Blocking: it embeds some short texts.
         """
-        asked = Asked.of(self._reader, question)
-        candidates = [item for at, passage in enumerate(passages) for item in candidates_of(self._reader, at, passage)]
-        if not asked.stems or not candidates or not self._identified(asked, passages):
+        assessed = self._assess(question, passages, relevance)
+        if assessed is None or not is_answer(assessed.signals):
             return ()
-        ranked = self.rank(asked, candidates, passages, relevance)
-        if probability(ranked.signals) < ANSWERS:
-            return ()
+        ranked = self._ranked(assessed, passages)
         chosen: list[Candidate] = []
         for part in ranked.parts or (ranked,):
             room = MAX_STRETCHES // max(1, len(ranked.parts)) or 1
             for candidate in self._choose(part, passages, old, room):
                 if len(chosen) < MAX_STRETCHES and not any(_repeats(candidate, other) for other in chosen):
                     chosen.append(candidate)
-        return _arranged(chosen, passages, old, steps=asked.steps)
+        return _arranged(chosen, passages, old, steps=assessed.asked.steps)
+
+    def answerable(self, question: str, passages: Sequence[Passage], relevance: Relevance) -> float:
+        """The probability that the passages answer the question; 0 where they lack a code or version that it names.
+
+        1 where question and passages are in different languages: neither words nor the embedder tell then. What it
+        takes is kept for `extract` of the same. Blocking: it embeds some short texts.
+        """
+        if _is_foreign(question, passages):
+            return 1.0
+        assessed = self._assess(question, passages, relevance)
+        return 0.0 if assessed is None else probability(assessed.signals)
+
+    def _assess(self, question: str, passages: Sequence[Passage], relevance: Relevance) -> _Assessed | None:
+        """The candidates with their signals; None if there are none, or an identifier stands nowhere."""
+        key = (question, tuple(passage.indexed.id for passage in passages), relevance.confidence)
+        if self._last is None or self._last[0] != key:
+            self._last = (key, self._assess_anew(question, passages, relevance))
+        return self._last[1]
+
+    def _assess_anew(self, question: str, passages: Sequence[Passage], relevance: Relevance) -> _Assessed | None:
+        asked = Asked.of(self._reader, question)
+        candidates = [item for at, passage in enumerate(passages) for item in candidates_of(self._reader, at, passage)]
+        if not asked.stems or not candidates or not self._identified(asked, passages):
+            return None
+        return self._judged(asked, candidates, passages, relevance)
 
     def rank(
         self, asked: Asked, candidates: Sequence[Candidate], passages: Sequence[Passage], relevance: Relevance
     ) -> Ranked:
         """Signals of all candidates or, with an embedder, of the best by words, which are then compared by meaning."""
+        return self._ranked(self._judged(asked, candidates, passages, relevance), passages)
+
+    def _judged(
+        self, asked: Asked, candidates: Sequence[Candidate], passages: Sequence[Passage], relevance: Relevance
+    ) -> _Assessed:
         weights = weigh(asked, candidates)
-        best = max(passage.score for passage in passages) or 1.0
+        order = likely(candidates, _by_words(asked, weights, candidates, passages))
+        compared = compare(self._meaning, asked, order, passages) if self._meaning is not None else None
+        signals = answer_signals(asked, candidates, weights, relevance.confidence, compared)
+        return _Assessed(asked, candidates, order, weights, signals)
 
-        def by_words(part: Asked, own: Mapping[str, float], among: Sequence[Candidate]) -> list[dict[str, float]]:
-            # The root: scores fall steeply behind the first, and a stretch of the second is not so much worse.
-            return [stretch_signals(part, item, own, sqrt(passages[item.index].score / best)) for item in among]
-
+    def _ranked(self, assessed: _Assessed, passages: Sequence[Passage]) -> Ranked:
+        asked, weights, signals = assessed.asked, assessed.weights, assessed.signals
         parts = asked.parts(self._reader)
-        weighted = [focus(weights, part) for part in parts]
-        titles = self._titles(passages[candidates[0].index])
-        if self._meaning is None:
-            signals = answer_signals(asked, candidates, weights, relevance.confidence, titles, None)
-            ranked = [
-                Ranked(candidates, own, by_words(part, own, candidates), signals)
-                for part, own in zip(parts, weighted, strict=True)
-            ]
-            return Ranked(candidates, weights, by_words(asked, weights, candidates), signals, ranked)
-        kept = _likely(candidates, by_words(asked, weights, candidates))
-        unknown = [asked.without(word) for word in asked.unknown_words(known_stems(candidates), ABLATED)]
-        questions = [asked.text, *(part.text for part in parts), *unknown]
-        cosines, bare, first = self._meaning.compare(questions, kept, candidates, passages)
-        whole, apart = cosines[: len(parts) + 1], cosines[[0, *range(len(parts) + 1, len(cosines))]]
-        compared = Cosines(apart, bare, first) if self._meaning.calibrated else None
-        signals = answer_signals(asked, candidates, weights, relevance.confidence, titles, compared)
-        spread = (whole - whole.mean(axis=1, keepdims=True)) / (whole.std(axis=1, keepdims=True) + 1e-3)
-        ranked = [
-            Ranked(kept, own, _with_meaning(by_words(part, own, kept), (spread[0] + row) / 2), signals)
-            for part, own, row in zip(parts, weighted, spread[1:], strict=True)
-        ]
-        return Ranked(kept, weights, _with_meaning(by_words(asked, weights, kept), spread[0]), signals, ranked)
-
-    def _titles(self, passage: Passage) -> frozenset[str]:
-        above = (passage.indexed.document.title, *passage.indexed.chunk.heading_path)
-        return frozenset(self._reader.stems(" ".join(above)))
+        weighted = [weights, *(focus(weights, part) for part in parts)]
+        kept = assessed.candidates
+        if self._meaning is not None:
+            kept = sorted(assessed.best_first[:EMBEDDED], key=lambda item: (item.index, item.start, -item.end))
+        found = [_by_words(one, own, kept, passages) for one, own in zip((asked, *parts), weighted, strict=True)]
+        if self._meaning is not None:
+            texts = [text_of(item, passages[item.index]) for item in kept]
+            texts += [bare_text_of(item) for item in kept] if self._meaning.calibrated else []
+            cosines = self._meaning.cosines([asked.text, *(part.text for part in parts)], texts)
+            meaning = _spread(cosines[:, : len(kept)])
+            alone = _spread(cosines[:, len(kept) :]) if self._meaning.calibrated else np.zeros_like(meaning)
+            found = [_with_meaning(one, meaning[at], alone[at]) for at, one in enumerate(found)]
+        whole, *rest = (Ranked(kept, own, one, signals) for own, one in zip(weighted, found, strict=True))
+        return replace(whole, parts=rest)
 
     def _identified(self, asked: Asked, passages: Sequence[Passage]) -> bool:
         """Whether every code, version and host in the question stands in some passage."""
@@ -187,14 +218,34 @@ class Extractor:
         return checked.support.label is SupportLabel.CONTRADICTED
 
 
-def _likely(candidates: Sequence[Candidate], by_words: Sequence[Mapping[str, float]]) -> list[Candidate]:
-    """The best candidates by words, in source order."""
-    best_first = sorted(range(len(candidates)), key=lambda at: -score(by_words[at], WORDS_ONLY))
-    return [candidates[at] for at in sorted(best_first[:EMBEDDED])]
+def _by_words(
+    asked: Asked, weights: Mapping[str, float], among: Sequence[Candidate], passages: Sequence[Passage]
+) -> list[dict[str, float]]:
+    # The root: scores fall steeply behind the first, and a stretch of the second is not so much worse.
+    best = max(passage.score for passage in passages) or 1.0
+    return [stretch_signals(asked, item, weights, sqrt(passages[item.index].score / best)) for item in among]
 
 
-def _with_meaning(stretches: Sequence[dict[str, float]], meaning: NDArray[np.float32]) -> Sequence[Mapping[str, float]]:
-    return [stretch | {"meaning": float(value)} for stretch, value in zip(stretches, meaning, strict=True)]
+def _spread(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`(questions, stretches)` cosines in standard deviations; a part's mixed with those of the whole question."""
+    spread = (cosines - cosines.mean(axis=1, keepdims=True)) / (cosines.std(axis=1, keepdims=True) + 1e-3)
+    return np.asarray((spread + spread[0]) / 2)
+
+
+def _is_foreign(question: str, passages: Sequence[Passage]) -> bool:
+    """Whether the question is surely in another language than one of the passages' documents."""
+    stated = {passage.indexed.document.metadata.get("language") for passage in passages} - {None}
+    asked = Languages(with_model=False).language(question) if stated else None
+    return asked is not None and stated != {asked}
+
+
+def _with_meaning(
+    stretches: Sequence[dict[str, float]], meaning: NDArray[np.float32], alone: NDArray[np.float32]
+) -> list[dict[str, float]]:
+    return [
+        stretch | {"meaning": float(titled), "alone": float(bare)}
+        for stretch, titled, bare in zip(stretches, meaning, alone, strict=True)
+    ]
 
 
 def _repeats(one: Candidate, other: Candidate) -> bool:

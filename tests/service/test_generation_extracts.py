@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from service.generation.answerability import HOPELESS
 from service.generation.asking import Asked
 from service.generation.candidates import candidates_of
 from service.generation.evidence import Reader
@@ -17,6 +21,7 @@ from service.generation.facts import CODE_SPAN
 from service.generation.fallback import MAX_STRETCHES, Extractor
 from service.generation.grounding import GroundingScorer
 from service.generation.grouping import groups_of
+from service.generation.nearest import nearest
 from service.generation.sentences import UnitKind
 from service.generation.stretches import Extract
 from service.retrieval.results import Passage, Relevance, RelevanceLabel
@@ -217,3 +222,91 @@ def test_words_alone_refuse_a_name_that_no_source_has() -> None:
 
     assert extract("How do I restart the gateway?", text)
     assert extract("How do I restart the Jenkins gateway?", text) == ()
+
+
+def assess(question: str, *passages: Passage) -> float:
+    reader = Reader()
+    return Extractor(reader, GroundingScorer(reader)).answerable(question, passages, SURE)
+
+
+def test_whether_passages_answer_is_told_before_a_model_is_asked() -> None:
+    restart = passage("Restart the gateway with `kubectl rollout restart deploy/gateway`.")
+
+    assert assess("How do I restart the gateway?", restart) > HOPELESS
+    assert assess("How do I restart the Jenkins gateway?", restart) < HOPELESS
+    assert assess("What does GH-5021 mean?", restart) == 0.0
+    assert assess("How do I restart the gateway?") == 0.0
+
+
+def test_a_title_that_says_all_that_is_asked_is_no_sign_against_an_answer() -> None:
+    text = "Run the drain command and wait."
+    titled = Passage(indexed(text, title="Restart the gateway"), 0.9)
+
+    assert assess("How do I restart the gateway?", titled) >= assess("How do I restart the gateway?", passage(text))
+
+
+def test_a_question_in_another_language_is_left_to_the_model() -> None:
+    english = Passage(indexed("Restart the gateway.", metadata={"language": "en"}), 0.9)
+
+    assert assess("Wie kann ich das Jenkins-System nach der Wartung neu starten?", english) == 1.0
+    assert assess("How can I restart the Jenkins system after the maintenance?", english) < HOPELESS
+
+
+def test_what_was_judged_is_not_embedded_again() -> None:
+    embedder = CountingEmbedder()
+    reader = Reader()
+    extractor = Extractor(reader, GroundingScorer(reader), embedder)
+    passages = [passage(PLAN), passage("The drain of the gateway waits 120 seconds.", "other")]
+    question = "How long does the drain of the gateway wait, and who owns the Jenkins cluster?"
+
+    before = extractor.answerable(question, passages, SURE)
+    assert extractor.answerable(question, passages, SURE) == before
+    assert 0 < len(embedder.seen) < 24
+    extractor.extract(question, passages, SURE)
+    extractor.answerable("Another question about the gateway?", passages, SURE)
+
+    assert len(embedder.seen) == len(set(embedder.seen))
+
+
+class CountingEmbedder:
+    """Vectors by the letters of a text, under the name of the model whose cosines are known."""
+
+    name = "ibm-granite/granite-embedding-30m-english@test"
+    dimension = 26
+    max_tokens = 512
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, bool]] = []
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+    def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.seen += [(text, False) for text in texts]
+        return np.stack([_letters(text) for text in texts])
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        self.seen.append((text, True))
+        return _letters(text)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _letters(text: str) -> NDArray[np.float32]:
+    counts = np.array([1 + text.casefold().count(chr(97 + at)) for at in range(26)], dtype=np.float32)
+    return np.asarray(counts / np.linalg.norm(counts), dtype=np.float32)
+
+
+def test_the_nearest_documents_are_three_different_ones_best_first() -> None:
+    passages = [
+        Passage(indexed("a", name="first"), 0.02),
+        Passage(indexed("b", name="first"), 0.01),
+        Passage(indexed("c", name="replaced"), 0.02),
+        Passage(indexed("d", name="second"), 0.01),
+        Passage(indexed("e", name="third"), 0.0),
+    ]
+
+    assert [document.id for document in nearest(passages)] == ["first", "replaced", "second"]
+    assert [document.id for document in nearest(passages, frozenset({2}))] == ["first", "second", "third"]
+    assert nearest(()) == ()
