@@ -104,11 +104,18 @@ class CitationParser:
             if not _may_grow(self._body(unit), unit):
                 self._emit(sentences, unit, lead_from)
                 self._held = None
-        if final and self._held is not None:
+        if self._held is not None and (final or self._stands_alone(self._held)):
             self._emit(sentences, self._held, self._held_from)
             self._held = None
         self._forget()
         return sentences
+
+    def _stands_alone(self, unit: Unit) -> bool:
+        """Whether what follows has begun, and with a letter or digit: then it is no block, table or citation."""
+        following = self._text[self._position :].lstrip()
+        item = ITEM.match(following)
+        begins = following[item.end() if item else 0 :][:1]
+        return unit.kind is not UnitKind.HEADING and begins.isalnum()
 
     def _forget(self) -> None:
         """Drop what is done with, at a line's start only: the scanner looks back no further than that."""

@@ -227,7 +227,7 @@ def _with_citations(text: str, unit: Unit, *, final: bool) -> Unit | None:
 
 def _citation_end(text: str, position: int, *, final: bool) -> int | None:
     """End of the citation that begins at `position`, `position` if none does, None while one may still arrive."""
-    if text[position : position + 1] not in ("[", "\u3010", "("):
+    if text[position : position + 1] not in ("[", "\u3010", "(", "\\"):
         return position
     if not final:
         closing = re.search(r"[\]\u3011)\n]", text[position : position + _LONGEST_CITATION])

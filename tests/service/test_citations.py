@@ -192,6 +192,20 @@ def test_a_sentence_is_ready_as_soon_as_the_next_one_begins() -> None:
     assert [sentence.text for sentence in parser.feed(" R")] == ["Drain it."]
 
 
+@pytest.mark.parametrize("following", [" Restart", "\n\nRestart", "\n- Restart", "\n2. Restart"])
+def test_one_without_a_citation_is_ready_once_what_follows_can_no_longer_bring_one(following: str) -> None:
+    parser = CitationParser(3)
+    assert parser.feed("Drain it.") == []
+    assert [sentence.text for sentence in parser.feed(f"{following} the gate")] == ["Drain it."]
+
+
+def test_one_that_may_introduce_a_block_waits_for_it() -> None:
+    parser = CitationParser(3)
+    assert parser.feed("Run this.\n\n`") == []
+    (sentence,) = parser.feed("``sh\nls\n```\n[1]\n\nThen")
+    assert (sentence.text, sentence.cites) == ("Run this.\n\n```sh\nls\n```", (1,))
+
+
 def test_markers_come_back_where_a_reader_expects_them() -> None:
     assert with_citations("Drain it.", (1, 2)) == "Drain it. [1][2]"
     assert with_citations("Run:\n```\nls\n```", (1,)) == "Run:\n```\nls\n```\n[1]"
