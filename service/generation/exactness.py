@@ -20,6 +20,13 @@ MUTUAL_STATEMENT = 0.4
 """Share of the unit that stands in the sentence from which the two say the same: only then they contradict."""
 _FEW_NAMES = 0.34
 """Of a sentence's words; where more are capitalised, capitals do not tell names."""
+_NAMES = 2
+"""So many may be names in a sentence of any length."""
+_GERMAN_PROSE = """
+der die das und ist sind nicht ein eine einen den dem des zu mit sie wird werden auf f\u00fcr von bei im kann nach
+"""
+_GERMAN = frozenset(_GERMAN_PROSE.split())
+_GERMAN_WORDS = 2
 _NEGATION = 2
 """Entries that a negator adds to a sentence: do, not."""
 _COMPARED = 4
@@ -61,8 +68,8 @@ class _Copied:
 def examine(claim: Reading, windows: Sequence[Window], cited: Sequence[Evidence], question: str = "") -> Findings:
     """The findings on a sentence, given the best window of each cited passage that has one.
 
-    A fact may stand in any of the cited passages or their titles, a command must stand whole in one of them. A name
-    may also come from the `question`.
+    A fact may stand in any of the cited passages or their titles, a command must stand whole in one of them, with no
+    placeholder filled in. A name (a capital inside a sentence) may also come from the `question`.
     """
     near = [unit for window in windows for unit in window.units]
     units = [unit for evidence in cited for unit in evidence.units]
@@ -70,7 +77,10 @@ def examine(claim: Reading, windows: Sequence[Window], cited: Sequence[Evidence]
     conflict = _differing_fact(copied) if copied else None
     missing = [fact for fact in claim.facts if not any(evidence.states(fact) for evidence in cited)]
     if conflict is not None and conflict.said.fact not in missing:
-        missing.append(conflict.said.fact or _name(conflict.said.shown))
+        kind = FactKind.NUMBER if conflict.said.sort is Sort.UNIT else FactKind.NAME
+        missing.append(conflict.said.fact or Fact(kind, conflict.said.shown, kind))
+    unknown = [Fact(FactKind.NAME, shown, FactKind.NAME) for shown in _unknown_names(claim, cited, question)]
+    missing += [fact for fact in unknown if fact not in missing]
     turned = "" if copied is None or (copied.unit.forbidden and claim.negates) else _turned(copied.comparison)
     turned = turned or _limit_turned(claim, units)
     forbidden = _forbidden(claim, near)
@@ -83,14 +93,11 @@ def examine(claim: Reading, windows: Sequence[Window], cited: Sequence[Evidence]
         checks.append(FORBIDDEN)
     contradicted = bool(turned) or forbidden or (conflict is not None and copied is not None and copied.mutual)
     hints = _hints(claim, units, windows, missing) | {
-        "unknown_names": float(len(_unknown_names(claim, cited, question))),
+        "unknown_names": sum(fact.kind is FactKind.NAME for fact in missing) / max(1, len(claim.row)),
         "copied": copied.comparison.common / len(claim.row) if copied else 0.0,
     }
-    return Findings(len(claim.facts), tuple(missing), contradicted, tuple(checks), hints)
-
-
-def _name(shown: str) -> Fact:
-    return Fact(FactKind.NAME, shown, "name")
+    facts = len(claim.facts.union(missing))
+    return Findings(facts, tuple(missing), contradicted, tuple(checks), hints)
 
 
 def window_states(window: Window, fact: Fact) -> bool:
@@ -116,18 +123,24 @@ def _hints(
 def _unknown_names(claim: Reading, cited: Sequence[Evidence], question: str) -> list[str]:
     """Names that stand nowhere in the cited passages, their titles and the question.
 
-    None where capitals mean little: in German, where every noun has one, and in titles.
+    None where capitals mean little: in German, where every noun has one, and in titles. A short form made of the
+    initials of words here, and the words that a known short form stands for, are known.
     """
     names = [entry for entry in claim.row if entry.sort is Sort.NAME]
-    if not names or len(names) > _FEW_NAMES * len(claim.row):
+    if not names or len(names) > max(_FEW_NAMES * len(claim.row), _NAMES):
         return []
-    asked = folded_words(question)
+    if len(_GERMAN & {entry.shown.casefold() for entry in claim.row}) >= _GERMAN_WORDS:
+        return []
+    known = frozenset[str]().union(folded_words(question), *(each.vocabulary for each in cited))
+    initials = "".join(entry.shown[:1] for entry in claim.row).casefold()
+    spelled_out = "".join(entry.shown[0] for entry in names).casefold() in known
     unknown = []
     for entry in names:
         word = entry.shown.casefold().removesuffix("'s")
-        forms = (word, word.removesuffix("s"), word.removesuffix("es"), f"{word}s")
-        if not any(form in known for known in (asked, *(each.vocabulary for each in cited)) for form in forms):
-            unknown.append(entry.shown)
+        single = word.removesuffix("s")
+        if known.isdisjoint((word, single, word.removesuffix("es"), f"{word}s")):
+            short = entry.shown[:2].isupper() and single in initials
+            unknown += [] if spelled_out or short else [entry.shown]
     return unknown
 
 

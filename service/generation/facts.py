@@ -27,7 +27,7 @@ _LIST_NUMBER = re.compile(
 _STEPS = re.compile(r"\bsteps?\s+\d{1,2}(?:(?:\s*[,&\u2013-]\s*|\s+(?:and|or|to|through)\s+)\d{1,2})*\b", re.IGNORECASE)
 _COUNTED = re.compile(r"\b(?:two|three|four|five|\d)\s+(?:\w+\s+)?(?:passages|excerpts)\b", re.IGNORECASE)
 _REFERENCE = re.compile(
-    r"\(?\b(?:passages?|excerpts?)\s+\d{1,2}(?::\d+)?(?:(?:\s*[,&-]\s*|\s+(?:and|or|to)\s+|\s*,\s*and\s+)"
+    r"\(?\b(?:passages?|excerpts?)\s+\d{1,2}(?::\d+)?(?:(?:\s*[,&-]\s*|\s+(?:and|or|to)\s+|\s*,\s*(?:and|or)\s+)"
     r"(?:passages?\s+)?\d{1,2}(?::\d+)?)*\)?",
     re.IGNORECASE,
 )
@@ -52,12 +52,13 @@ _WORD_UNIT = re.compile(
     r"(?P<hu>hour|minute|day|year)|(?P<ly>daily|weekly|monthly|yearly|annual))",
     re.I,
 )
+_PORT_DIGITS = 3
 _TRAILING = ".,:!?'*\u2019"
 
 
 @dataclass(frozen=True, slots=True)
 class ReadFacts:
-    """The facts of a text with their places in `text`, which is the one given but for how it spells fractions.
+    """The facts of a text with their places in `text`: the one given, fractions in figures, without names of passages.
 
     `references` are numbers of steps: a copy must have the same, but no other sentence owes them to its source.
     """
@@ -81,9 +82,12 @@ def read_facts(text: str) -> ReadFacts:
         found += [Found(match.start(), match.end(), _code_fact(line)) for line in code_lines(match)]
         prose = _blanked(prose, match.start(), match.end(), "\x00")
     references: list[Found] = []
+    said = text
     for pattern in (_LIST_NUMBER, _REFERENCE, _COUNTED):
         for match in pattern.finditer(prose):
             prose = _blanked(prose, match.start(), match.end())
+            if pattern is not _LIST_NUMBER:
+                said = _blanked(said, match.start(), match.end())
     for match in _STEPS.finditer(prose):
         for number in re.finditer(r"\d+", match.group()):
             start = match.start() + number.start()
@@ -97,7 +101,7 @@ def read_facts(text: str) -> ReadFacts:
         found.append(quantity)
         prose = _blanked(prose, quantity.start, quantity.end, "\x00")
     found += _tokens(prose)
-    return ReadFacts(text, _in_order(found), _in_order(references))
+    return ReadFacts(said, _in_order(found), _in_order(references))
 
 
 def _in_order(found: list[Found]) -> tuple[Found, ...]:
@@ -207,7 +211,10 @@ class FactText:
         if any(known.kind is FactKind.NUMBER and converts(fact, known) for known in self.facts):
             return True
         # a port stands in `localhost:8443`; shorter numbers would be found everywhere
-        return fact.shape == "" and len(fact.numeral) >= 3 and occurs(fact.numeral, self._folded)
+        if fact.shape or len(fact.numeral) < _PORT_DIGITS:
+            return False
+        port = re.search(rf"\w:{re.escape(fact.numeral)}(?!\w)", self._folded)
+        return port is not None or occurs(fact.numeral, self._folded)
 
 
 def agree(one: Fact, other: Fact) -> bool:

@@ -32,6 +32,7 @@ _DENSE = 0.5
 _LEAST_ENTRIES = 3
 _REACH = 3
 """Entries before the copied stretch in which a negator still speaks about it."""
+_ARTICLES = frozenset({"the", "a", "an"})
 _SYMMETRIC = frozenset({"and", "or", "with", "plus", "nor"})
 _PAIRS = """
 enabl/disabl start/stop increas/decreas alway/never allow/deni allow/forbid allow/forbidden higher/lower rise/fall
@@ -47,11 +48,14 @@ true/fals yes/no primari/replica north/south east/west greater/less bigger/small
 _OPPOSITES = frozenset(frozenset(pair.split("/")) for pair in _PAIRS.split())
 """Stems of words that swap a sentence's meaning while everything else stays."""
 _UNITS = """
-second minut hour day week month year quarter byte kb mb gb tb percent euro dollar daili week weekli hourli month
-monthli year yearli
+second minut hour day week month year quarter byte kb mb gb tb percent euro dollar
 """
 UNIT_WORDS = frozenset(_UNITS.split())
 """Stems of units, which count as a fact does even without a figure before them."""
+
+
+_EACH = {"daili": "day", "weekli": "week", "hourli": "hour", "monthli": "month", "yearli": "year"}
+"""Once a day, daily."""
 
 
 class Sort(StrEnum):
@@ -92,7 +96,7 @@ class Comparison:
 
 
 _WORD = re.compile(r"[^\W\d_](?:[^\W_]|['\u2019](?=[^\W_]))*")
-_OPENS = re.compile(r"(?:[.!?:][\"')*\]]*\s|\n)[\s>]*(?:[-*+\u2022|]|\d{1,3}[.)])?\s*[\"'(*_`\[\u201c]*\Z")
+_OPENS = re.compile(r"(?:[\"\u201c]|[.!?:][\"')*\]]*\s|\n)[\s>]*(?:[-*+\u2022|]|\d{1,3}[.)])?\s*[\"'(*_`\[\u201c]*\Z")
 _BEFORE = 16
 
 
@@ -111,6 +115,7 @@ def row_of(read: ReadFacts, stem: Callable[[list[str]], list[str]]) -> tuple[Ent
     row += _words(read.text, position, len(read.text))
     words = [at for at, entry in enumerate(row) if entry.fact is None]
     for at, stemmed in zip(words, stem([row[at].text for at in words]), strict=True):
+        stemmed = _EACH.get(stemmed, stemmed)
         sort = Sort.UNIT if stemmed in UNIT_WORDS else row[at].sort
         row[at] = Entry(stemmed, sort, row[at].shown)
     return tuple(row)
@@ -126,7 +131,12 @@ def _words(text: str, start: int, end: int) -> list[Entry]:
         elif word.endswith("n't"):
             entries += [Entry(word[:-3], shown=shown), Entry("not", shown=shown)]
         else:
-            name = shown[0].isupper() and len(shown) > 1 and not starts_sentence(text, match.start())
+            name = (
+                shown[0].isupper()
+                and len(word) > 1
+                and not shown.startswith("I'")
+                and not starts_sentence(text, match.start())
+            )
             entries.append(Entry(word, Sort.NAME if name else Sort.WORD, shown))
     return entries
 
@@ -149,6 +159,8 @@ def compare(claim: Sequence[Entry], source: Sequence[Entry]) -> Comparison | Non
     least = max(1, min(COPIED * own, own - 1))
     if len(claim) < 2:
         return None
+    if (exchanged := _exchanged(claim, source)) is not None:
+        return Comparison(len(claim), True, (exchanged,))
     matcher = SequenceMatcher(None, [entry.text for entry in claim], [entry.text for entry in source], autojunk=False)
     blocks = [block for block in matcher.get_matching_blocks() if block.size]
     common = sum(block.size for block in blocks)
@@ -163,6 +175,25 @@ def compare(claim: Sequence[Entry], source: Sequence[Entry]) -> Comparison | Non
     nearly = common >= _NEARLY * own
     differences = (*_swapped(gaps, claim), *_replaced(gaps, surplus, nearly=nearly), *_turned(gaps, nearly=nearly))
     return Comparison(common, whole, differences)
+
+
+def _exchanged(claim: Sequence[Entry], source: Sequence[Entry]) -> Difference | None:
+    """The two things that changed places, where nothing else differs: A depends on B, B depends on A."""
+    said = [entry for entry in claim if entry.text not in _ARTICLES]
+    meant = [entry for entry in source if entry.text not in _ARTICLES]
+    ours, theirs = _texts(said), _texts(meant)
+    if ours == theirs or len(ours) != len(theirs) or Counter(ours) != Counter(theirs):
+        return None
+    start = next(at for at, (one, other) in enumerate(zip(ours, theirs, strict=True)) if one != other)
+    stop = len(ours) - next(at for at in range(len(ours)) if ours[-1 - at] != theirs[-1 - at])
+    ours, theirs = ours[start:stop], theirs[start:stop]
+    for left in range(1, len(ours) - 1):
+        for right in range(1, len(ours) - left):
+            between = ours[left : len(ours) - right]
+            swapped = ours[:left] == theirs[-left:] and ours[-right:] == theirs[:right]
+            if swapped and between == theirs[right : len(theirs) - left] and not _SYMMETRIC.issuperset(between):
+                return Difference(said[start], said[stop - right], turned=True)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
