@@ -95,6 +95,7 @@ SCENARIOS: Mapping[str, Replying] = {
     "cut": streaming(line("Once"), Do.CUT),
     "cut-early": streaming(Do.CUT),
     "ends-early": streaming(line("Once"), DONE),
+    "ends-at-once": streaming(line("")),
     "empty": streaming(line(finish="stop"), DONE),
     "nothing": streaming(),
     "bad-json": streaming("data: {not json\n\n"),

@@ -1,6 +1,6 @@
 """How an endpoint is asked for JSON, found out once for each endpoint. Leaves the asking to `providers`.
 
-OpenAI, vLLM and Ollama take `json_schema`; llama.cpp's server fails on that and takes `json_object` with a schema;
+OpenAI, vLLM and Ollama take `json_schema`; llama-cpp-python fails on that and takes `json_object` with a schema;
 others take neither, and some take either and ignore it. What an endpoint answers is the only way to know.
 """
 

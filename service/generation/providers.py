@@ -117,12 +117,13 @@ class OpenAIChatModel:
         Raises:
             ModelFailure: the endpoint declined, wrote nothing, or broke off. An error of the SDK for the rest.
         """
-        spoke = False
+        began = spoke = False
         finish: str | None = None
         async with await self._create(_body(self._model, request, form)) as chunks:
             _check_type(chunks.response.headers.get("content-type", ""))
             try:
                 async for chunk in chunks:
+                    began = True
                     finish = _finish(chunk) or finish
                     delta = _delta(chunk)
                     spoke = spoke or bool(delta.text)
@@ -134,10 +135,10 @@ class OpenAIChatModel:
                 raise _broke_off() from error
         if finish == "content_filter":
             raise ModelFailure(ModelFailureReason.DECLINED, "the endpoint's filter withheld the answer")
+        if began and finish is None:
+            raise _broke_off()
         if not spoke and finish != "length":
             raise ModelFailure(ModelFailureReason.EMPTY, "the endpoint answered with nothing", retryable=True)
-        if finish is None:
-            raise _broke_off()
 
     async def _create(self, body: dict[str, Any]) -> AsyncStream[ChatCompletionChunk]:
         """The response stream. Options that an endpoint does not know are left out from then on."""

@@ -54,6 +54,7 @@ FAILURES = {
     "cut": Reason.INTERRUPTED,
     "cut-early": Reason.INTERRUPTED,
     "ends-early": Reason.INTERRUPTED,
+    "ends-at-once": Reason.INTERRUPTED,
     "empty": Reason.EMPTY,
     "nothing": Reason.EMPTY,
     "bad-json": Reason.SERVER_ERROR,
