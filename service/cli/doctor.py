@@ -33,7 +33,7 @@ from service.ledger.database import MIGRATIONS, VERSION_TABLE
 from service.retrieval.reranking.opening import open_reranker
 from service.retrieval.reranking.reranker import NoReranker, rerank
 from service.retrieval.tokens import TokenCounter
-from service.settings import ServiceSettings, load_service_settings, unknown_variables
+from service.settings import LLMSettings, ServiceSettings, load_service_settings, unknown_variables
 
 _CORPUS_MIGRATIONS = Path(ingestion.corpus.database.__file__).parent / "migrations"
 _SPACE_LOW_BYTES = 2_000_000_000
@@ -163,24 +163,29 @@ def _reranker(settings: ServiceSettings) -> Iterator[Finding]:
 
 
 def _endpoint(settings: ServiceSettings) -> Iterator[Finding]:
-    llm = settings.llm
-    if llm.base_url is None and llm.api_key is None:
+    strong = settings.llm_strong.beside(settings.llm)
+    if settings.llm.is_configured:
+        yield _answers("model", settings.llm, "PLUMBLINE_LLM__API_KEY")
+    elif strong is None:
         detail = "no model is set: answers are extracted from the documents"
         yield Finding("model", Verdict.OK, detail, "PLUMBLINE_LLM__BASE_URL names an endpoint to write them")
-        return
+    if strong is not None:
+        yield _answers("strong model", strong, "PLUMBLINE_LLM_STRONG__API_KEY")
+
+
+def _answers(check: str, llm: LLMSettings, key: str) -> Finding:
+    """Whether the endpoint of one model answers."""
     address = (llm.base_url or "https://api.openai.com/v1").rstrip("/") + "/models"
     headers = {"Authorization": f"Bearer {llm.api_key.get_secret_value()}"} if llm.api_key else {}
     try:
         response = httpx.get(address, headers=headers, timeout=_TIMEOUT_S)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        yield Finding("model", Verdict.WARN, f"{address}: {error}", "answers are extracted until it can be reached")
-        return
+        return Finding(check, Verdict.WARN, f"{address}: {error}", "answers are extracted until it can be reached")
     if response.status_code in (401, 403):
-        yield Finding("model", Verdict.WARN, f"{address}: the key is refused", "correct PLUMBLINE_LLM__API_KEY")
-    elif response.is_server_error:
-        yield Finding("model", Verdict.WARN, f"{address}: status {response.status_code}", "answers are extracted")
-    else:
-        yield Finding("model", Verdict.OK, f"{llm.model} at {llm.base_url or 'api.openai.com'}")
+        return Finding(check, Verdict.WARN, f"{address}: the key is refused", f"correct {key}")
+    if response.is_server_error:
+        return Finding(check, Verdict.WARN, f"{address}: status {response.status_code}", "answers are extracted")
+    return Finding(check, Verdict.OK, f"{llm.model} at {llm.base_url or 'api.openai.com'}")
 
 
 def _folder(settings: ServiceSettings) -> Iterator[Finding]:

@@ -156,10 +156,11 @@ def test_what_a_call_cost_is_on_record(service: Service) -> None:
 
     async def work(client: httpx.AsyncClient) -> None:
         before = len(recorded())
-        assert (await _ask(client, "five")).status_code == 200
+        answer_id = (await _ask(client, "five")).json()["answer_id"]
         while len(rows := recorded()) < before + len(service.endpoint.bodies):  # written by a thread of its own
             await asyncio.sleep(0.01)
         last = rows[-1]
+        assert (last.tenant, last.answer_id, last.purpose) == (DEFAULT_TENANT, answer_id, "answer")
         assert (last.model, last.tier, last.outcome, last.estimated) == ("m", "fast", "ok", False)
         assert (last.prompt_tokens, last.completion_tokens) == (USAGE["prompt_tokens"], USAGE["completion_tokens"])
         shown = (await client.get("/metrics")).text

@@ -170,6 +170,7 @@ def test_doctor_names_what_is_wrong(filled: dict[str, str]) -> None:
         "PLUMBLINE_SERVER__HOST": "0.0.0.0",
         "PLUMBLINE_LOG_LEVL": "debug",
         "PLUMBLINE_LLM__BASE_URL": f"http://127.0.0.1:{free_port()}/v1",
+        "PLUMBLINE_LLM_STRONG__MODEL": "large",
         "PLUMBLINE_EMBEDDER__MODEL": "/no/such/model",
         "PLUMBLINE_RERANKER__PROVIDER": "endpoint",
         "PLUMBLINE_RERANKER__BASE_URL": f"http://127.0.0.1:{free_port()}/v1",
@@ -181,6 +182,7 @@ def test_doctor_names_what_is_wrong(filled: dict[str, str]) -> None:
     assert findings["settings"]["verdict"] == "warn"
     assert "PLUMBLINE_LOG_LEVEL" in findings["settings"]["detail"]
     assert findings["model"]["verdict"] == "warn"
+    assert findings["strong model"]["verdict"] == "warn"
     assert findings["reranker"]["verdict"] == "warn"
     assert "endpoint_unreachable" in findings["reranker"]["detail"]
     assert findings["embedder"]["verdict"] == "fail"

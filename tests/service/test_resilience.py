@@ -7,11 +7,13 @@ from dataclasses import replace
 from time import monotonic
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.errors import ModelFailure
 from service.errors import ModelFailureReason as Reason
 from service.generation.llm import ChatDelta, ChatModel, ChatRequest, Usage
-from service.generation.resilience import Breaker, Deadline, Pace, Retries, Slots, resilient
+from service.generation.resilience import Breaker, Deadline, Pace, ResiliencePolicy, Retries, Slots, resilient
 from tests.fakes import ScriptedModel, Step, saying
 from tests.service.model_parts import MESSAGES, QUICK, REQUEST, drain, failure_of, run
 
@@ -59,6 +61,24 @@ def test_a_cancelled_back_off_makes_no_further_call() -> None:
 
     run(work())
     assert len(model.calls) == 1
+
+
+@given(st.integers(1, 12), st.none() | st.floats(0, 8))
+def test_a_back_off_is_what_was_asked_for_or_jitter_below_a_bound(attempt: int, asked_s: float | None) -> None:
+    policy = ResiliencePolicy()
+    failure = ModelFailure(Reason.RATE_LIMITED, "later", retryable=True, retry_after_s=asked_s)
+    wait_s = Retries(saying(), policy)._wait_s(attempt, failure)
+    if asked_s is not None:
+        assert wait_s == asked_s
+    else:
+        assert 0 <= wait_s <= min(policy.max_backoff_s, policy.backoff_s * 2 ** (attempt - 1))
+
+
+def test_who_asks_for_more_patience_than_a_user_has_gets_none() -> None:
+    failure = ModelFailure(Reason.RATE_LIMITED, "later", retryable=True, retry_after_s=9)
+    with pytest.raises(ModelFailure) as caught:
+        Retries(saying(), ResiliencePolicy())._wait_s(1, failure)
+    assert caught.value is failure
 
 
 def test_at_most_so_many_calls_run_at_one_time() -> None:
@@ -110,17 +130,19 @@ def test_waiting_for_a_slot_is_bounded_by_its_limit_and_by_the_call() -> None:
     assert run(work()) == [Reason.BUSY, Reason.BUSY]
 
 
-def test_a_cancelled_wait_takes_no_slot() -> None:
+def test_a_cancelled_wait_takes_no_slot_and_no_place_in_the_queue() -> None:
     async def work() -> int:
         gate = asyncio.Event()
         model = ScriptedModel([[gate, "b"]])
-        limited = Slots(model, 1, 5, 60)
+        limited = Slots(model, 1, 2, 60)
         first, second, third = (asyncio.create_task(drain(limited)) for _ in range(3))
         await until(lambda: limited._waiting == 2)
         second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        fourth = asyncio.create_task(drain(limited))
+        await until(lambda: limited._waiting == 2 or fourth.done())
         gate.set()
-        await asyncio.gather(first, third)
-        await drain(limited)
+        await asyncio.gather(first, third, fourth)
         return len(model.calls)
 
     assert run(work()) == 3
@@ -277,6 +299,54 @@ def test_a_probe_whose_reader_left_after_some_text_is_proof_enough() -> None:
         await stream.aclose()
         await failure_of(drain(clocked.breaker))  # one failure, not the third in a row
         assert not clocked.breaker.is_open
+
+    run(work())
+
+
+STEPS = st.lists(st.sampled_from(["well", "broken", "rejected", "left", "left early", "wait"]), max_size=30)
+
+
+@given(STEPS)
+def test_no_history_wedges_the_breaker(steps: list[str]) -> None:
+    """Open, it lets nothing through; its pause over, one call tries; whatever came before."""
+    clocked = Clocked(failures=2)
+    endings: dict[str, list[Step]] = {
+        "well": ["text"],
+        "broken": [BROKEN],
+        "rejected": [ModelFailure(Reason.REJECTED, "no")],
+        "left": ["text", forever()],
+        "left early": [ChatDelta(), forever()],
+    }
+
+    async def one(step: str) -> None:
+        was_open, calls = clocked.breaker.is_open, len(clocked.model.calls)
+        clocked.model.scripts = [endings[step]]
+        stream = clocked.breaker.stream(REQUEST)
+        try:
+            if step.startswith("left"):
+                await anext(stream)
+            else:
+                async for _ in stream:
+                    pass
+        except ModelFailure:
+            pass
+        finally:
+            await stream.aclose()
+        assert (len(clocked.model.calls) == calls) is was_open
+        assert clocked.model.running == 0
+
+    async def work() -> None:
+        for step in steps:
+            if step == "wait":
+                clocked.now += 31
+                assert not clocked.breaker.is_open
+            else:
+                await one(step)
+        clocked.now += 31
+        await one("well")
+        assert not clocked.breaker.is_open
+        await one("broken")
+        assert not clocked.breaker.is_open  # healthy again: it takes two in a row
 
     run(work())
 
