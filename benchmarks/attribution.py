@@ -52,7 +52,9 @@ async def retrieve(settings: ServiceSettings, questions: Sequence[str]) -> list[
     async with open_reading(settings) as reading:
         find = retriever(reading.searcher, settings)
         results = [await asyncio.to_thread(find, SCOPE, AnswerQuery(question)) for question in questions]
-    return [[passage.indexed for passage in result.passages] for result in results]
+    return [
+        [passage.indexed for passage in result.passages[: settings.retrieval.answer_passages]] for result in results
+    ]
 
 
 def report(questions: Sequence[str], shown: Sequence[Sequence[IndexedChunk]]) -> None:

@@ -19,6 +19,7 @@ from service.access.keys import Keys
 from service.generation.answering import Answerer, Retrieve
 from service.generation.answers import AnswerQuery
 from service.generation.caching import AnswerCache
+from service.generation.freshness import LOOKED_AT
 from service.generation.models import open_chat_models
 from service.generation.verification import Verifier
 from service.ledger.answer_cache import KeptAnswers
@@ -145,7 +146,7 @@ def retriever(searcher: Searcher, settings: ServiceSettings) -> Retrieve:
             scope,
             SearchQuery(
                 text=text,
-                limit=settings.retrieval.answer_passages,
+                limit=settings.retrieval.answer_passages * LOOKED_AT,
                 selection=Selection(query.collections, query.filter),
                 highlight=False,
             ),

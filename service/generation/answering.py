@@ -37,7 +37,7 @@ from service.generation.caching import AnswerCache, AnswerKey, Recipe, answer_ke
 from service.generation.conversation import standing_alone
 from service.generation.evidence import Reader
 from service.generation.fallback import Extractor
-from service.generation.freshness import OPENING_CHARS, outdated
+from service.generation.freshness import LOOKED_AT, OPENING_CHARS, give_way, outdated
 from service.generation.grounding import GroundingScorer
 from service.generation.llm import CallContext, Models
 from service.generation.prompts import REWRITE_PROMPT
@@ -108,7 +108,7 @@ class Answerer:
             answer_id=answer_id,
             scope=scope,
             result=result,
-            passages=result.passages[: self._settings.retrieval.answer_passages],
+            passages=result.passages,
             old=old,
             policy=query.unsupported or self._settings.answers.unsupported,
             started=started,
@@ -138,15 +138,17 @@ class Answerer:
         yield DoneEvent(answer)
 
     def _find(self, scope: Scope, query: AnswerQuery) -> tuple[SearchResult, frozenset[int]]:
-        """What was found, and which of its passages come from documents that were replaced. Blocking."""
+        """What was found, cut to what is answered from, and which of it comes from replaced documents. Blocking."""
         result = self._retrieve(scope, query)
-        passages = result.passages[: self._settings.retrieval.answer_passages]
+        most = self._settings.retrieval.answer_passages
+        passages = result.passages[: most * LOOKED_AT]
         openings: dict[DocumentKey, str] = {}
         if self._content_of is not None and result.relevance.label is not RelevanceLabel.NONE:
             for document in {passage.indexed.document.key: passage.indexed.document for passage in passages}.values():
                 with suppress(NotFound):  # deleted since it was found
                     openings[document.key] = self._content_of(scope, document)[:OPENING_CHARS]
-        return result, outdated(passages, openings)
+        chosen = give_way(passages, outdated(passages, openings), most)
+        return replace(result, passages=chosen), outdated(chosen, openings)
 
     async def _write(self, run: Run) -> AsyncGenerator[SentenceEvent, None]:
         if run.result.relevance.label is RelevanceLabel.NONE or not run.passages:

@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from ingestion.corpus.records import DocumentKey
 from service.retrieval.results import Passage
 
+LOOKED_AT = 2
+"""So many times the passages of an answer are looked at: behind a replaced document its successor is near."""
+_OLD_SHARE = 3
+"""At most one passage in so many comes from a replaced document."""
 OPENING_CHARS = 600
 """Where a document that was replaced says so, if it does."""
 
@@ -31,3 +35,10 @@ def outdated(passages: Sequence[Passage], openings: Mapping[DocumentKey, str]) -
         if _TITLED.search(named) or _STATED.search(opening[:OPENING_CHARS]):
             documents.add(document.key)
     return frozenset(at for at, passage in enumerate(passages) if passage.indexed.document.key in documents)
+
+
+def give_way(passages: Sequence[Passage], old: frozenset[int], most: int) -> tuple[Passage, ...]:
+    """Up to `most` passages in their order; of those at the indexes `old` a third at most while others can stand in."""
+    room = max(1, most // _OLD_SHARE, most - (len(passages) - len(old)))
+    kept = frozenset(sorted(old)[:room])
+    return tuple(passage for at, passage in enumerate(passages) if at not in old or at in kept)[:most]

@@ -27,6 +27,7 @@ from service.generation.answers import (
     Turn,
 )
 from service.generation.conversation import by_rules
+from service.generation.freshness import give_way
 from service.generation.llm import ChatModel, Models, Usage
 from service.generation.prompts import ANSWER_PROMPT
 from service.retrieval.results import RelevanceLabel, SearchResult
@@ -281,3 +282,24 @@ def test_a_named_code_brings_its_own_row() -> None:
     answer = ask(None, question="What does GH-5022 mean?")
     assert "Upstream closed the connection before headers" in answer.text
     assert_exact(answer, TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("order", "kept"),
+    [
+        ("ONONNNNN", "ONONNN"),
+        ("OOONNNNN", "OONNNN"),
+        ("OOOONNNN", "OONNNN"),
+        ("NNNNNNOO", "NNNNNN"),
+        ("OOOOOOOO", "OOOOOO"),
+        ("OOOOON", "OOOOON"),
+        ("OON", "OON"),
+        ("", ""),
+    ],
+)
+def test_replaced_documents_leave_room_for_current_ones(order: str, kept: str) -> None:
+    passages = found(*(indexed(f"{at} {kind}", name=str(at)) for at, kind in enumerate(order))).passages
+    old = frozenset(at for at, kind in enumerate(order) if kind == "O")
+    chosen = give_way(passages, old, 6)
+    assert "".join(passage.indexed.chunk.text[-1] for passage in chosen) == kept
+    assert list(chosen) == [passage for passage in passages if passage in chosen]
