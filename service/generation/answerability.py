@@ -53,7 +53,7 @@ _CALIBRATED = frozenset({"ibm-granite/granite-embedding-30m-english"})
 ANSWERS = 0.30
 """Probability from which the passages count as an answer."""
 ANSWERS_BY_WORDS = 0.35
-HOPELESS = 0.15
+HOPELESS = 0.10
 """Probability below which no model need be asked: of a hundred questions with an answer it costs one at most."""
 
 _BACKGROUND = 0.35

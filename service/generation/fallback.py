@@ -48,7 +48,7 @@ MAX_CHARACTERS = 900
 """What the stretches after the first may make of the whole."""
 _WORTH_ADDING = 1.5
 """A further stretch is shown if its log-odds are at most so much worse than the best one's."""
-_NEW_TERMS = 6.0
+_NEW_TERMS = 2.0
 """So much worse still, times the weighted share of the asked terms that no stretch before it has."""
 _OUTDATED = 3.0
 """Log-odds that a stretch of a replaced document loses."""

@@ -54,14 +54,14 @@ def stretch_around(candidate: Candidate, text: str, *, steps: bool) -> Unit:
 def rendered(candidate: Candidate, shown: Unit, text: str) -> Extract:
     """How a stretch reads: rows with their column names, prose without line breaks and emphasis, code as it stands."""
     raw = of(text, shown)
+    alone = (shown.start, shown.end) == (candidate.start, candidate.end)
     if candidate.kind is UnitKind.ROW:
         reads = _outside_code(_bare, _row(raw, candidate.head))
     elif shown.kind is UnitKind.CODE or any(FENCE.match(line) for line in raw.splitlines()):
         reads = raw
     else:
-        joint = "\n" if shown.kind is UnitKind.ITEM and (candidate.whole or shown.end > candidate.end) else " "
+        joint = "\n" if shown.kind is UnitKind.ITEM and (candidate.whole or not alone) else " "
         reads = _outside_code(_bare, joint.join(line.lstrip("> \t").rstrip() for line in raw.splitlines()))
-    alone = (shown.start, shown.end) == (candidate.start, candidate.end)
     return Extract(candidate.index, shown.start, shown.end, reads, block=not (alone and shown.kind is UnitKind.PROSE))
 
 
