@@ -52,7 +52,7 @@ LEAST_COVERAGE = 0.25
 _CALIBRATED = frozenset({"ibm-granite/granite-embedding-30m-english"})
 ANSWERS = 0.30
 """Probability from which the passages count as an answer."""
-ANSWERS_BY_WORDS = 0.35
+ANSWERS_BY_WORDS = 0.32
 HOPELESS = 0.10
 """Probability below which no model need be asked: of a hundred questions with an answer it costs one at most."""
 
