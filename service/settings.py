@@ -212,6 +212,13 @@ class AnswerSettings(_Group):
         description="give an earlier answer to the same question over the same sources again: `off`, `degraded` (while "
         "the model fails) or `always`",
     )
+    min_answerability: float = Field(
+        0.15,
+        ge=0,
+        le=1,
+        description="estimated probability that the passages hold the answer below which no model is asked; 0 asks it "
+        "always",
+    )
     rewrite: bool = Field(
         True, description="let the model turn a follow-up question into one that stands alone; else rules do it"
     )

@@ -102,6 +102,7 @@ class Answerer:
         yield RetrievalEvent(result, question)
         # a reader per answer: its stemmer may move to a worker thread but is never used by two at once
         reader = Reader()
+        scorer = GroundingScorer(reader)
         run = Run(
             query=query,
             question=question,
@@ -113,7 +114,8 @@ class Answerer:
             policy=query.unsupported or self._settings.answers.unsupported,
             started=started,
             reader=reader,
-            scorer=GroundingScorer(reader),
+            scorer=scorer,
+            extractor=Extractor(reader, scorer, self._embedder),
         )
         run.usages += [usage] if usage is not None else []
         run.decisions += [rewriting] if rewriting is not None else []
@@ -158,6 +160,9 @@ class Answerer:
             for event in await self._stand_in(run, ModelFailureReason.NOT_CONFIGURED):
                 yield event
             return
+        if await self._is_hopeless(run):
+            run.refuse(RefusalReason.NOT_IN_SOURCES)
+            return
         if self._settings.answers.cache is Caching.ALWAYS and await self._recall(run):
             for event in run.replay():
                 yield event
@@ -170,6 +175,18 @@ class Answerer:
             log.warning("model_failed", reason=error.reason, sentences_shown=len(run.draft.sentences))
             for event in await self._stand_in(run, error.reason):
                 yield event
+
+    async def _is_hopeless(self, run: Run) -> bool:
+        """Whether the passages hold no answer so surely that no model need be paid to say so."""
+
+        def estimate() -> float:
+            return run.extractor.answerable(run.question, run.passages, run.result.relevance)
+
+        least = self._settings.answers.min_answerability
+        likely = await asyncio.to_thread(run.timed, "gate", estimate) if least > 0 else 1.0
+        if likely < least:
+            run.decide("answerability", "no model asked", f"{likely:.2f} is below {least:.2f}")
+        return likely < least
 
     async def _stand_in(self, run: Run, failure: ModelFailureReason) -> Sequence[SentenceEvent]:
         """What is shown in the place of a model's answer: nothing where a part of that is shown already."""
@@ -209,9 +226,10 @@ class Answerer:
 
     async def _extract(self, run: Run) -> list[SentenceEvent]:
         """Sentences of the sources, or a refusal where they don't answer."""
-        extractor = Extractor(run.reader, run.scorer, self._embedder)
         run.restart()
-        extracts = await asyncio.to_thread(extractor.extract, run.question, run.passages, run.result.relevance, run.old)
+        extracts = await asyncio.to_thread(
+            run.extractor.extract, run.question, run.passages, run.result.relevance, run.old
+        )
         if not extracts:
             run.refuse(RefusalReason.NOT_IN_SOURCES)
         return [run.draft.add_extract(extract) for extract in extracts]

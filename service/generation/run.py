@@ -23,8 +23,10 @@ from service.generation.attribution import Attributor, Judged
 from service.generation.caching import replayed, served_again
 from service.generation.drafting import Draft
 from service.generation.evidence import Evidence, Reader
+from service.generation.fallback import Extractor
 from service.generation.grounding import GroundingScorer
 from service.generation.llm import CallContext, Usage
+from service.generation.nearest import nearest
 from service.retrieval.results import Passage, SearchResult
 from service.settings import Policy
 
@@ -55,6 +57,7 @@ class Run:
     started: float
     reader: Reader
     scorer: GroundingScorer
+    extractor: Extractor
     evidence: Sequence[Evidence] = field(init=False)
     draft: Draft = field(init=False)
     refusal: Refusal | None = None
@@ -80,7 +83,7 @@ class Run:
 
     def refuse(self, reason: RefusalReason, message: str | None = None) -> None:
         """End without an answer, and say what comes nearest."""
-        self.refusal = Refusal(reason, message or MESSAGES[reason])
+        self.refusal = Refusal(reason, message or MESSAGES[reason], nearest(self.passages, self.old))
 
     def decide(self, step: str, choice: str, *reasons: str) -> None:
         """Put a decision on record."""

@@ -10,6 +10,7 @@ import pytest
 from ingestion.corpus.records import Document
 from ingestion.corpus.scope import Scope
 from service.errors import ModelFailure, ModelFailureReason
+from service.generation.answerability import HOPELESS
 from service.generation.answering import Answerer, collect
 from service.generation.answers import (
     Answer,
@@ -97,7 +98,7 @@ def test_a_cited_answer_streams_verified_sentences_then_the_verdict() -> None:
     assert answer.text.startswith("The drain waits 120 seconds. [1] Restart with")
     assert (answer.model, answer.prompt_version, answer.usage) == ("scripted", ANSWER_PROMPT, Usage(100, 20))
     assert (answer.degraded, answer.refusal) == (None, None)
-    assert set(answer.timings_ms) == {"retrieve", "generate", "verify", "total"}
+    assert set(answer.timings_ms) == {"retrieve", "gate", "generate", "verify", "total"}
     assert_exact(answer, TEXTS)
 
 
@@ -133,9 +134,20 @@ def test_nothing_relevant_is_refused_without_paying_for_a_model() -> None:
     assert (answer.answered, answer.text, answer.citations, model.calls) == (False, "", (), [])
 
 
-def test_a_model_that_finds_no_answer_refuses() -> None:
+def test_passages_that_surely_hold_no_answer_are_refused_without_paying_for_a_model() -> None:
+    model = saying(GOOD)
+    answer = ask(model, "How do I restart the XK-9000 mainframe?")
+    assert answer.refusal is not None
+    assert answer.refusal.reason is RefusalReason.NOT_IN_SOURCES
+    assert (answer.answered, model.calls) == (False, [])
+    assert [decision.step for decision in answer.decisions] == ["answerability"]
+    assert ServiceSettings().answers.min_answerability == HOPELESS
+
+
+def test_a_model_that_finds_no_answer_refuses_and_the_nearest_documents_are_offered() -> None:
     answer = ask(saying("NOT_IN", "_SOURCES"))
     assert answer.refusal is not None
+    assert [document.title for document in answer.refusal.nearest] == ["Gateway restart", "Error codes", "Backups"]
     assert answer.refusal.reason is RefusalReason.NOT_IN_SOURCES
     assert (answer.answered, answer.grounding, answer.degraded) == (False, None, None)
 
