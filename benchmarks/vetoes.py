@@ -1,4 +1,4 @@
-"""How often exact facts veto a human-read answer: `python -m benchmarks.vetoes [--show CHECK] [--faithful | --wrong]`.
+"""How often exact facts veto a human-read answer: `python -m benchmarks.vetoes [--part N] [--show KIND ...] [--wrong]`.
 
 Over the sentences of grounding/ragtruth_qa_train with all passages of their question cited, as the models there saw
 them. A sentence is wrong if it touches a span that a person marked, faithful if not. A veto is a missing fact, a
@@ -24,7 +24,7 @@ from service.generation.evidence import Evidence, Reader
 from service.generation.exactness import Findings, examine
 from service.generation.sentences import units_of
 
-_VETO = re.compile(r"(?P<kind>[a-z ]+):missing |(?P<other>conflict|negation|names|comparison|roles|subject):")
+_VETO = re.compile(r"(?P<kind>[a-z ]+):missing |(?P<other>conflict|negation):")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,6 @@ class Read:
     question: str
     wrong: bool
     findings: Findings
-    passages: tuple[str, ...]
 
 
 def read_all(reader: Reader, part: int | None) -> Iterator[Read]:
@@ -56,7 +55,6 @@ def read_all(reader: Reader, part: int | None) -> Iterator[Read]:
                     row["question"],
                     wrong,
                     findings_of(reader, text, row["question"], evidence),
-                    tuple(row["passages"]),
                 )
 
 
@@ -92,8 +90,7 @@ def main() -> None:
     counts: dict[str, Counter[bool]] = defaultdict(Counter)
     for one in read:
         kinds = vetoes(one.findings)
-        hinted = {f"({name})" for name, value in one.findings.hints.items() if name == "unknown_names" and value}
-        for kind in (*kinds, *hinted, *(("any",) if kinds else ())):
+        for kind in (*kinds, *(("any",) if kinds else ())):
             counts[kind][one.wrong] += 1
     print(f"{'veto':<14} {'on faithful':>16} {'on wrong':>16} {'precision':>10}")
     for kind, count in sorted(counts.items(), key=lambda item: -item[1].total()):
