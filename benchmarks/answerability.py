@@ -29,7 +29,7 @@ from service.generation.asking import Asked
 from service.generation.candidates import Candidate, candidates_of
 from service.generation.evidence import Reader
 from service.generation.fallback import Extractor, Ranked
-from service.generation.freshness import OPENING_CHARS, outdated
+from service.generation.freshness import LOOKED_AT, OPENING_CHARS, give_way, outdated
 from service.generation.grounding import GroundingScorer
 from service.generation.stretches import Extract
 from service.quality.golden import load_golden, names_document
@@ -153,7 +153,7 @@ def find(corpus: Corpus, questions: Sequence[Question]) -> list[Found]:
     searcher = Searcher(corpus, settings)
     founds = []
     for question in questions:
-        query = SearchQuery(question.text, limit=settings.answer_passages, highlight=False)
+        query = SearchQuery(question.text, limit=settings.answer_passages * LOOKED_AT, highlight=False)
         result = searcher.search(SCOPE, query)
         openings = {
             document.key: corpus.get_content(SCOPE, document.id, document.collection).text[:OPENING_CHARS]
@@ -161,7 +161,8 @@ def find(corpus: Corpus, questions: Sequence[Question]) -> list[Found]:
                 passage.indexed.document.key: passage.indexed.document for passage in result.passages
             }.values()
         }
-        founds.append(Found(question, result.passages, result.relevance, outdated(result.passages, openings)))
+        passages = give_way(result.passages, outdated(result.passages, openings), settings.answer_passages)
+        founds.append(Found(question, passages, result.relevance, outdated(passages, openings)))
     return founds
 
 

@@ -213,7 +213,7 @@ class AnswerSettings(_Group):
         "the model fails) or `always`",
     )
     min_answerability: float = Field(
-        0.15,
+        0.1,
         ge=0,
         le=1,
         description="estimated probability that the passages hold the answer below which no model is asked; 0 asks it "
