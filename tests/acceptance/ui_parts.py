@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +77,18 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path, models_dir: Path, sample_docs: Path, llm_url: str | None = None) -> Iterator[Site]:
+def running_site(
+    folder: Path,
+    models_dir: Path,
+    sample_docs: Path,
+    llm_url: str | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Site]:
     """A server with a few of the sample documents and two odd ones; it is gone when the context ends."""
     told = {"PLUMBLINE_DATA_DIR": str(folder), "PLUMBLINE_MODELS_DIR": str(models_dir), "PLUMBLINE_LOG_LEVEL": "error"}
     if llm_url is not None:
         told |= {"PLUMBLINE_LLM__BASE_URL": llm_url, "PLUMBLINE_LLM__API_KEY": "none"}
+    told |= dict(variables or {})
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE_")} | told
     program = [sys.executable, "-c", START]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}

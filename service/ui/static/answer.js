@@ -5,61 +5,41 @@ import { copy, el, plural, shortUri, spoken } from "./dom.js";
 import { nearestView } from "./notices.js";
 import { readEvents } from "./sse.js";
 import { render, tidy } from "./text.js";
+import { GROUNDING, SUPPORT, costOf, degradedIn, reasonsOf, withheldIn } from "./words.js";
 
-const SUPPORT = {
-  supported: "Supported by its source",
-  partial: "Partly supported",
-  unsupported: "Not in the cited text",
-  contradicted: "Contradicts the cited text",
-};
-const GROUNDING = {
-  grounded: "Every sentence is supported by its source",
-  partial: "Not everything here is supported by the sources",
-  ungrounded: "The sources do not support this answer",
-};
-const DEGRADED = {
-  model_not_configured: "no language model is configured",
-  model_unreachable: "the language model cannot be reached",
-  model_timeout: "the language model took too long",
-  model_rate_limited: "the language model is over its rate limit",
-  model_rejected_request: "the language model refused the request",
-  model_server_error: "the language model failed",
-  model_empty_answer: "the language model answered nothing",
-  model_uncited_answer: "the language model cited no source",
-  model_malformed_answer: "the language model answered in no readable form",
-  model_declined: "the language model declined to answer",
-  model_wrong_language: "the language model answered in another language",
-  model_unsupported_answer: "the sources support nothing of what the language model wrote",
-  model_interrupted: "the language model broke off",
-  model_output_limit: "the answer grew longer than the limit",
-};
-const FACTS = {
-  numbers: "a number", dates: "a date", versions: "a version", identifiers: "a name or code",
-  flags: "an option", commands: "a command", hosts: "a host",
-};
-
-/** Asks, and fills `into` until the answer is whole. Returns a line for the status. Raises Problem. */
-export async function showAnswer(question, { collection, signal, into, reader, status }) {
+/** Asks, and fills `into` until the answer is whole, which `answered` is told. Returns a line for the status. Raises Problem. */
+export async function showAnswer(question, { collection, unsupported, turns, signal, into, reader, status, answered }) {
   const view = new AnswerView(into, reader);
   status("Looking for passages …");
-  const stream = await api.answer(question, { collection, signal });
+  const stream = await api.answer(question, { collection, unsupported, turns, signal });
   for await (const { event, data } of readEvents(stream)) {
     const told = JSON.parse(data);
     view.learn(told);
-    if (event === "retrieval") status("Reading what was found …");
+    if (event === "retrieval") {
+      view.understood(question, told.question);
+      status("Reading what was found …");
+    }
     else if (event === "sentence") view.addSentence(told.sentence ?? told);
     else if (event === "grounding") view.setGrounding(told.grounding ?? told);
     else if (event === "error") throw new api.Problem({ title: "The answer broke off", ...told, requestId: told.request_id });
     else if (event === "done") {
       const answer = told.answer ?? told;
       view.finish(answer);
+      answered(answer);
       if (answer.answered) return "";
       const found = await api.search(question, { collection, signal, limit: 5, grouped: true }).catch(() => ({ hits: [] }));
-      view.offer(found.hits);
+      view.offer(nearestOf(answer, found.hits));
       return "";
     }
   }
   throw new api.Problem({ title: "The answer broke off", detail: "The connection ended before the answer did." });
+}
+
+/** The documents that the refusal names, at the passages that the search found in them; without a name, those that it found. */
+function nearestOf(answer, hits) {
+  const named = answer.refusal?.nearest ?? [];
+  const known = new Map(hits.map((hit) => [hit.document.id, hit]));
+  return named.length ? named.map((document) => known.get(document.id) ?? { document }) : hits;
 }
 
 class AnswerView {
@@ -80,6 +60,14 @@ class AnswerView {
     for (const citation of lists.flat()) {
       if (citation?.document && citation.span && Number.isInteger(citation.n)) this.citations.set(citation.n, citation);
     }
+  }
+
+  /** The conversation may have added to the question: what it came to is shown. */
+  understood(asked, question) {
+    const words = (text) => (text ?? "").split(/\s+/).filter(Boolean).join(" ");
+    if (!question || words(question) === words(asked)) return;
+    const lines = question.split("\n").map(words).filter(Boolean).join(" · ");
+    this.top.append(el("p", { class: "understood" }, "Understood as ", el("q", {}, lines)));
   }
 
   addSentence(sentence) {
@@ -124,7 +112,10 @@ class AnswerView {
 
   finish(answer) {
     this.claims.setAttribute("aria-busy", "false");
-    if (answer.degraded) this.top.append(degradedView(answer.degraded));
+    if (answer.degraded) {
+      const [what, why] = degradedIn(answer.degraded);
+      this.top.append(el("p", { class: "badge" }, el("strong", {}, what), why));
+    }
     if (!answer.answered) {
       this.#refuse(answer.refusal);
       return;
@@ -134,7 +125,7 @@ class AnswerView {
       const title = this.citations.get(Number(chip.dataset.n))?.document.title;
       if (title) chip.title = title;
     }
-    this.end.append(...[this.#summary(answer), this.#sources(), this.#footer(answer)].filter(Boolean));
+    this.end.append(...[this.#summary(answer), this.#withheld(answer), this.#sources(), this.#footer(answer)].filter(Boolean));
   }
 
   #refuse(refusal) {
@@ -161,6 +152,11 @@ class AnswerView {
       el("span", {}, `${supported} of ${plural(sentences, "sentence")} checked against the cited text and found in it.`));
   }
 
+  #withheld(answer) {
+    const text = withheldIn(answer.grounding ?? this.grounding);
+    return text && el("p", { class: "badge withheld", role: "status" }, text);
+  }
+
   #sources() {
     const citations = [...this.citations.values()].sort((one, other) => one.n - other.n);
     if (!citations.length) return null;
@@ -180,13 +176,7 @@ class AnswerView {
   #footer(answer) {
     const button = el("button", { type: "button", class: "quiet" }, "Copy the answer");
     button.addEventListener("click", () => copy(plainText(answer, this.citations), button));
-    const total = answer.timings_ms?.total;
-    const facts = [
-      answer.model,
-      total === undefined ? null : `${(total / 1000).toFixed(total < 995 ? 2 : 1)} s`,
-      answer.grounding?.method ? `checked by ${answer.grounding.method}` : null,
-    ].filter(Boolean);
-    return el("p", { class: "answer-foot" }, button, el("span", { class: "fine" }, facts.join(" · ")));
+    return el("p", { class: "answer-foot" }, button, el("span", { class: "fine" }, costOf(answer).join(" · ")));
   }
 }
 
@@ -196,29 +186,6 @@ function attach(prose, chips) {
   const cut = tail.nodeType === Node.TEXT_NODE ? tail.data.trimEnd().lastIndexOf(" ") + 1 : 0;
   const word = cut > 0 && tail.data.length - cut < 24 ? tail.splitText(cut) : null;
   prose.append(el("span", { class: "last-word" }, word, "\u00a0", chips));
-}
-
-function degradedView({ reason, mode }) {
-  const why = DEGRADED[reason] ?? "the language model is not available";
-  const what = mode === "partial" ? "This answer is incomplete" : "Quoted from the sources";
-  return el("p", { class: "badge" }, el("strong", {}, what), ` because ${why}.`);
-}
-
-/** The checks that failed, in words: `numbers:missing 40 minutes` is `a number is not in it (40 minutes)`. */
-export function reasonsOf(checks) {
-  const reasons = [];
-  for (const check of checks) {
-    const [kind, ...rest] = check.split(":");
-    const result = rest.join(":");
-    const missing = /^missing\s*(.*)$/s.exec(result);
-    if (missing && FACTS[kind]) reasons.push(`${FACTS[kind]} is not there${missing[1] ? ` (${missing[1]})` : ""}`);
-    else if (kind === "conflict") reasons.push(`the text says otherwise (${result})`);
-    else if (kind === "negation") reasons.push(`the text says the opposite (${result})`);
-    else if (kind === "citations" && result !== "ok") reasons.push("it names no source");
-  }
-  const overlap = checks.find((check) => check.startsWith("overlap:"));
-  if (!reasons.length && overlap) reasons.push(`${Math.round(Number(overlap.slice(8)) * 100)}% of its words are there`);
-  return reasons;
 }
 
 function plainText(answer, citations) {

@@ -59,9 +59,10 @@ export function search(query, { collection, signal, limit = 20, grouped = false,
   return getJson("/v1/search", { method: "POST", json, signal });
 }
 
-/** The byte stream of an answer's events. */
-export async function answer(question, { collection, signal }) {
-  const json = { question, stream: true, ...inCollection(collection) };
+/** The byte stream of an answer's events. `turns` are those before the question, `unsupported` what becomes of such sentences. */
+export async function answer(question, { collection, unsupported, turns = [], signal }) {
+  const json = { question, stream: true, ...inCollection(collection), ...(unsupported ? { unsupported } : {}) };
+  if (turns.length) json.history = turns;
   return (await request("/v1/answers", { method: "POST", json, signal, accept: "text/event-stream" })).body;
 }
 

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { showAnswer } from "./answer.js";
+import { aboutConversation, turns, turnsAfter } from "./conversation.js";
 import { byId, el, plural, shortUri } from "./dom.js";
 import { askForKey, takeKeys } from "./key.js";
 import { problemView } from "./notices.js";
@@ -15,6 +16,7 @@ const EXAMPLES = [
   ["runbooks/ledgerd-invoice-run-stuck.md", "What does error code LDG-1107 mean?"],
   ["policies/refunds-and-claims.md", "How many days does a shipper have to claim for a late parcel?"],
 ];
+const POLICIES = ["mark", "withhold", "strict"];
 const LOOK_AT = 200; // documents that the start page knows about
 
 const input = byId("q");
@@ -22,6 +24,7 @@ const results = byId("results");
 const reader = new Reader(byId("reader"));
 const upload = new Upload({ added: () => refreshCorpus() });
 let running = null;
+let answered = null; // the question that is shown, and its answer once it is whole
 
 function status(text) {
   byId("status").textContent = text;
@@ -30,7 +33,12 @@ function status(text) {
 
 function address() {
   const query = new URLSearchParams(location.search);
-  return { q: (query.get("q") ?? "").trim(), view: query.get("view") === "search" ? "search" : "ask", collection: query.get("collection") ?? "" };
+  return {
+    q: (query.get("q") ?? "").trim(),
+    view: query.get("view") === "search" ? "search" : "ask",
+    collection: query.get("collection") ?? "",
+    unsupported: POLICIES.find((policy) => policy === query.get("unsupported")) ?? "",
+  };
 }
 
 /** Make this the page's address and show it. Asking the same again replaces the entry instead of adding one. */
@@ -38,20 +46,36 @@ function go(q, view) {
   const query = new URLSearchParams(q ? { q, view } : {});
   const collection = byId("collection").value;
   if (q && collection) query.set("collection", collection);
+  if (q && byId("unsupported").value) query.set("unsupported", byId("unsupported").value);
   const url = q ? `/?${query}` : "/";
-  if (url === location.pathname + location.search) history.replaceState(null, "", url);
-  else history.pushState(null, "", url);
+  const state = { turns: q && view === "ask" ? turnsBefore(q) : [] };
+  if (url === location.pathname + location.search) history.replaceState(state, "", url);
+  else history.pushState(state, "", url);
   show();
+}
+
+/** A question after an answer follows it; the same one again has the turns that it had. */
+function turnsBefore(q) {
+  return !answered || answered.q === q ? turns() : turnsAfter(answered.q, answered.answer);
+}
+
+function tellConversation() {
+  const text = address().view === "ask" ? aboutConversation(answered !== null) : "";
+  byId("conversation-about").textContent = text;
+  byId("conversation").hidden = !text;
 }
 
 /** Show what the address asks for. */
 async function show() {
   running?.abort();
-  const { q, view, collection } = address();
+  const { q, view, collection, unsupported } = address();
+  answered = null;
   if (reader.isOpen) reader.close();
   input.value = q;
   fitInput();
   byId("collection").value = collection;
+  byId("unsupported").value = unsupported;
+  tellConversation();
   document.body.dataset.state = q ? view : "home";
   document.title = q ? `${q.slice(0, 80)} · Plumbline` : "Plumbline";
   for (const [id, its] of [["do-ask", "ask"], ["do-search", "search"]]) byId(id).toggleAttribute("data-current", Boolean(q) && view === its);
@@ -63,9 +87,15 @@ async function show() {
   upload.show(false);
   const mine = (running = new AbortController());
   const told = (text) => mine === running && status(text);
+  const whole = (answer) => {
+    if (mine !== running) return;
+    answered = { q, answer };
+    tellConversation();
+  };
   const display = view === "search" ? showResults : showAnswer;
   try {
-    told(await display(q, { collection, signal: mine.signal, into: results, reader, status: told }));
+    const asked = { collection, unsupported, turns: turns(), signal: mine.signal };
+    told(await display(q, { ...asked, into: results, reader, status: told, answered: whole }));
   } catch (error) {
     if (error.name === "AbortError" || mine !== running) return;
     status("");
@@ -157,12 +187,33 @@ input.addEventListener("keydown", (event) => {
   event.preventDefault();
   go(input.value.trim(), "ask");
 });
-byId("collection").addEventListener("change", () => address().q && go(input.value.trim(), address().view));
+for (const id of ["collection", "unsupported"]) {
+  byId(id).addEventListener("change", () => address().q && go(input.value.trim(), address().view));
+}
+
+/** The options lie over the page: they close when something else is looked at. */
+function closeOptions(event) {
+  const options = byId("options");
+  if (!options.open) return;
+  if (event.type === "pointerdown" && options.contains(event.target)) return;
+  if (event.type === "keydown" && event.key !== "Escape") return;
+  const inside = options.contains(document.activeElement);
+  options.open = false;
+  if (inside) options.querySelector("summary").focus();
+}
+
+for (const type of ["pointerdown", "keydown"]) addEventListener(type, closeOptions);
+
+function beginAnew() {
+  go("", "ask");
+  input.focus();
+}
+
+byId("new-conversation").addEventListener("click", beginAnew);
 byId("brand").addEventListener("click", (event) => {
   if (event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
-  go("", "ask");
-  input.focus();
+  beginAnew();
 });
 addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, textarea, select");

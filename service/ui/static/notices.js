@@ -24,7 +24,7 @@ export function nearestView(hits, reader, title) {
     const button = el("button", { type: "button", class: "nearest-item" },
       el("span", { class: "nearest-title" }, hit.document.title || shortUri(hit.document.uri)),
       el("span", { class: "fine" }, shortUri(hit.document.uri)));
-    button.addEventListener("click", () => reader.open(hit.document, [hit.span], button));
+    button.addEventListener("click", () => reader.open(hit.document, hit.span ? [hit.span] : [], button));
     items.push(el("li", {}, button));
   }
   if (!items.length) return null;
