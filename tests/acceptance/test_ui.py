@@ -93,7 +93,11 @@ def test_a_question_is_answered_and_each_citation_opens_its_passage(tab: Tab) ->
 def test_sentences_of_a_model_appear_as_they_come_and_what_is_not_supported_stands_out(
     tab: Tab, tmp_path: Path, models_dir: Path, sample_docs: Path
 ) -> None:
-    with running_model() as (model, llm_url), running_site(tmp_path, models_dir, sample_docs, llm_url) as site:
+    unmended = {"PLUMBLINE_ANSWERS__REPAIR": "false"}
+    with (
+        running_model() as (model, llm_url),
+        running_site(tmp_path, models_dir, sample_docs, llm_url, unmended) as site,
+    ):
         page = Tab(tab.page, site, tab.errors).open(f"/?q={SWAP}&view=ask")
         page.wait_for_selector(".claim")
         assert page.locator(".claims[aria-busy=true] .claim").count() == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,9 +78,13 @@ def test_a_policy_leaves_out_or_refuses(environment: dict[str, str]) -> None:
 
 
 def test_a_refusal_names_the_nearest_documents(environment: dict[str, str], model: Endpoint) -> None:
-    told = ask(environment, "Which pancake recipe uses buckwheat flour?").stdout
+    question = "Which pancake recipe uses buckwheat flour?"
+    told = ask(environment, question).stdout
+    nearest = json.loads(ask(environment, question, "--json").stdout)["refusal"]["nearest"]
 
-    assert "The documents that come nearest:\n  Restart the gateway, " in told
+    assert "Nothing in the documents" in told
+    assert ("The documents that come nearest:" in told) == bool(nearest)
+    assert all(f"\n  {document['title']}, {document['uri']}\n" in told for document in nearest)
     assert model.bodies == []
 
 
