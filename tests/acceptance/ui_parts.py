@@ -152,11 +152,12 @@ class HesitantModel:
         yield _chunk("Every")
         self.go_on.wait(60)
         yield _chunk(self.second.removeprefix("Every"))
+        yield _chunk("", "stop")
         yield "data: [DONE]\n\n"
 
 
-def _chunk(content: str) -> str:
-    choice = {"index": 0, "delta": {"content": content}, "finish_reason": None}
+def _chunk(content: str, finish: str | None = None) -> str:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish}
     told = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
     return f"data: {json.dumps(told)}\n\n"
 
