@@ -141,6 +141,10 @@ def is_technical(token: str) -> bool:
     return len(token) >= 5 and token.isupper() and token.isalpha()
 
 
+_NEVER_LEFT_OUT = frozenset({"%", "usd", "eur", "gbp"})
+"""Units without which a number counts something else: "10 % of the users" are not 10 flags."""
+
+
 class FactText:
     """A stretch of evidence, prepared to be asked for facts.
 
@@ -204,7 +208,10 @@ class FactText:
     def _states_number(self, fact: Fact) -> bool:
         # "must read 120" supports "120 seconds": one of the two may leave the unit out, but not differ in it
         shapes = self._numerals.get(fact.numeral, set())
-        if shapes and ("" in shapes or fact.shape == "" or {fact.shape, *shapes} & {"degree"}):
+        if fact.shape == "":
+            if shapes - _NEVER_LEFT_OUT:
+                return True
+        elif "" in shapes or (shapes and {fact.shape, *shapes} & {"degree"}):
             return True
         if fact.value in self._said or (fact.shape == "" and fact.numeral in self._said):
             return True
