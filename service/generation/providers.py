@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -36,6 +37,11 @@ _BY_STATUS: Mapping[int, tuple[ModelFailureReason, bool]] = {
 _NEVER_CONNECTED = frozenset({"ConnectTimeout", "PoolTimeout"})
 _NO_STREAM = ("text/html", "application/json")
 _UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
+
+
+_TAIL = 40
+_WHOLE = re.compile(r"[.!?\u2026\u3002\])}|`\"'\u201d]\s*\Z")
+"""How a whole answer ends. Some servers never tell a `finish_reason`: theirs are taken at their last character."""
 
 
 class OpenAIChatModel:
@@ -119,6 +125,7 @@ class OpenAIChatModel:
         """
         began = spoke = False
         finish: str | None = None
+        tail = ""
         async with await self._create(_body(self._model, request, form)) as chunks:
             _check_type(chunks.response.headers.get("content-type", ""))
             try:
@@ -127,6 +134,7 @@ class OpenAIChatModel:
                     finish = _finish(chunk) or finish
                     delta = _delta(chunk)
                     spoke = spoke or bool(delta.text)
+                    tail = (tail + delta.text)[-_TAIL:]
                     if delta.text or delta.usage or delta.cut_off:
                         yield delta
             except self._errors.APITimeoutError:
@@ -135,7 +143,7 @@ class OpenAIChatModel:
                 raise _broke_off() from error
         if finish == "content_filter":
             raise ModelFailure(ModelFailureReason.DECLINED, "the endpoint's filter withheld the answer")
-        if began and finish is None:
+        if began and finish is None and not _WHOLE.search(tail):
             raise _broke_off()
         if not spoke and finish != "length":
             raise ModelFailure(ModelFailureReason.EMPTY, "the endpoint answered with nothing", retryable=True)

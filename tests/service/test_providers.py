@@ -244,3 +244,11 @@ def test_the_limits_are_on_silence() -> None:
 def test_holding_after_the_last_text_is_a_stall(endpoint: Endpoint) -> None:
     endpoint.replies = [streaming(line("All."), line(finish="stop"), Do.HOLD)]
     assert failure(settings_for(endpoint.url), HASTY).reason is Reason.TIMEOUT
+
+
+@pytest.mark.parametrize("said", ["All of it. [1]", '{"a": []}', "```\nls\n```\n"])
+def test_a_server_that_never_tells_why_it_stopped_is_taken_at_its_last_character(endpoint: Endpoint, said: str) -> None:
+    endpoint.replies = [streaming(line(said), DONE)]
+    assert call(settings_for(endpoint.url)).text == said
+    endpoint.replies = [streaming(line(said), line("Then do not re"), DONE)]
+    assert failure(settings_for(endpoint.url), ONCE).reason is Reason.INTERRUPTED
