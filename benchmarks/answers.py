@@ -45,7 +45,7 @@ from service.generation.answers import (
 from service.generation.llm import Models
 from service.generation.models import open_chat_models
 from service.quality.golden import GoldenCase, load_golden, names_document
-from service.runtime import open_reading, retriever
+from service.runtime import means_of, open_reading, retriever
 from service.settings import ServiceSettings
 
 HEADER = f"{'question':<28} {'outcome':<14} document facts  verdicts  format found spans  {'first':<11} seconds"
@@ -116,11 +116,7 @@ async def ask(settings: ServiceSettings, cases: Sequence[GoldenCase], *, raw: bo
     async with open_reading(settings) as reading, open_chat_models(settings) as models:
         model = TappedModel(models.fast) if models.fast is not None else None
         answerer = Answerer(
-            retriever(reading.searcher, settings),
-            Models(fast=model),
-            settings,
-            content_of=lambda scope, document: reading.corpus.get_content(scope, document.id, document.collection).text,
-            embedder=reading.corpus.embedder,
+            retriever(reading.searcher, settings), Models(fast=model), settings, means_of(reading.corpus)
         )
         for case in cases:
             asked = await _listen(answerer, case.question, settings.retrieval.answer_passages)

@@ -16,7 +16,7 @@ from ingestion.jobs import Jobs, open_jobs
 from ingestion.syncing import Sources, SourceStore
 from service.access.door import Door
 from service.access.keys import Keys
-from service.generation.answering import Answerer, Retrieve
+from service.generation.answering import Answerer, Means, Retrieve
 from service.generation.answers import AnswerQuery
 from service.generation.caching import AnswerCache
 from service.generation.freshness import LOOKED_AT
@@ -92,14 +92,7 @@ async def open_reading(settings: ServiceSettings, metrics: Metrics | None = None
         reranker = await _enter(stack, open_reranker(settings.reranker, models_dir))
         searcher = Searcher(corpus, settings.retrieval, SecondLook(reranker, settings.reranker))
         cache = AnswerCache(KeptAnswers(corpus.database))
-        answerer = Answerer(
-            retriever(searcher, settings),
-            models,
-            settings,
-            content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
-            embedder=corpus.embedder,
-            cache=cache,
-        )
+        answerer = Answerer(retriever(searcher, settings), models, settings, means_of(corpus, cache))
         contexts = ContextBuilder(searcher, corpus, counter)
         yield Reading(corpus, searcher, contexts, answerer, cache, Verifier(corpus.get_chunks))
 
@@ -134,6 +127,15 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             idempotency=IdempotencyLedger(corpus.database),
             metrics=metrics,
         )
+
+
+def means_of(corpus: Corpus, cache: AnswerCache | None = None) -> Means:
+    """What answers over a corpus are made with."""
+    return Means(
+        content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
+        embedder=corpus.embedder,
+        cache=cache,
+    )
 
 
 def retriever(searcher: Searcher, settings: ServiceSettings) -> Retrieve:

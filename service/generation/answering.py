@@ -10,7 +10,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import structlog
@@ -54,30 +54,34 @@ ContentOf = Callable[[Scope, Document], str]
 """Blocking read of a document's normalised text."""
 
 
-class Answerer:
-    """Answers questions from passages; without models all are extracted. Safe for concurrent calls on one loop.
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What answers are made with beside models. Each may be missing, and then is done without.
 
-    With `content_of`, documents that say at their top that they were replaced give way to current ones. With
-    `embedder`, what is extracted is chosen by meaning and not by words alone. With `cache`, a model's answer can be
-    given again.
+    content_of  reads documents, so that those that say at their top that they were replaced give way to current ones
+    embedder    lets what is extracted be chosen by meaning and not by words alone
+    cache       keeps a model's answers, to be given again
     """
+
+    content_of: ContentOf | None = None
+    embedder: Embedder | None = None
+    cache: AnswerCache | None = None
+
+
+class Answerer:
+    """Answers questions from passages; without models all are extracted. Safe for concurrent calls on one loop."""
 
     def __init__(
         self,
         retrieve: Retrieve,
         models: Models,
         settings: ServiceSettings,
-        *,
-        content_of: ContentOf | None = None,
-        embedder: Embedder | None = None,
-        cache: AnswerCache | None = None,
+        means: Means | None = None,
     ) -> None:
         self._retrieve = retrieve
         self._models = models
         self._settings = settings
-        self._content_of = content_of
-        self._embedder = embedder
-        self._cache = cache
+        self._means = means or Means()
         self._writing = ModelWriting(models, settings)
 
     async def answer(
@@ -115,7 +119,7 @@ class Answerer:
             started=started,
             reader=reader,
             scorer=scorer,
-            extractor=Extractor(reader, scorer, self._embedder),
+            extractor=Extractor(reader, scorer, self._means.embedder),
         )
         run.usages += [usage] if usage is not None else []
         run.decisions += [rewriting] if rewriting is not None else []
@@ -145,10 +149,10 @@ class Answerer:
         most = self._settings.retrieval.answer_passages
         passages = result.passages[: most * LOOKED_AT]
         openings: dict[DocumentKey, str] = {}
-        if self._content_of is not None and result.relevance.label is not RelevanceLabel.NONE:
+        if self._means.content_of is not None and result.relevance.label is not RelevanceLabel.NONE:
             for document in {passage.indexed.document.key: passage.indexed.document for passage in passages}.values():
                 with suppress(NotFound):  # deleted since it was found
-                    openings[document.key] = self._content_of(scope, document)[:OPENING_CHARS]
+                    openings[document.key] = self._means.content_of(scope, document)[:OPENING_CHARS]
         chosen = give_way(passages, outdated(passages, openings), most)
         return replace(result, passages=chosen), outdated(chosen, openings)
 
@@ -203,16 +207,16 @@ class Answerer:
 
     async def _recall(self, run: Run) -> bool:
         """Whether a model answered the same before, over the same passages; `run.cached` then is that answer."""
-        if self._cache is None:
+        if self._means.cache is None:
             return False
-        run.cached = await asyncio.to_thread(self._cache.get, run.scope, self._key(run))
+        run.cached = await asyncio.to_thread(self._means.cache.get, run.scope, self._key(run))
         if run.cached is not None:
             run.decide("cache", "used")
         return run.cached is not None
 
     async def _keep(self, run: Run, answer: Answer) -> None:
-        if self._cache is not None and run.cached is None and self._settings.answers.cache is not Caching.OFF:
-            await asyncio.to_thread(self._cache.put, run.scope, self._key(run), answer)
+        if self._means.cache is not None and run.cached is None and self._settings.answers.cache is not Caching.OFF:
+            await asyncio.to_thread(self._means.cache.put, run.scope, self._key(run), answer)
 
     def _key(self, run: Run) -> AnswerKey:
         recipe = Recipe(

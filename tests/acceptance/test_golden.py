@@ -19,7 +19,7 @@ from service.generation.llm import Models
 from service.quality.golden import Evaluation, GoldenCase, evaluate, load_golden, names_document
 from service.retrieval.results import RelevanceLabel
 from service.retrieval.search import Searcher
-from service.runtime import retriever
+from service.runtime import means_of, retriever
 from service.settings import ServiceSettings
 from tests.conftest import REPO
 from tests.ingestion.corpora import SCOPE, Bench, open_bench, settings_for
@@ -153,7 +153,6 @@ def _answer(bench: Bench, question: str) -> Answer:
         retriever(Searcher(corpus, settings.retrieval), settings),
         Models(),
         settings,
-        content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
-        embedder=corpus.embedder,
+        means_of(corpus),
     )
     return asyncio.run(collect(answerer.answer(SCOPE, AnswerQuery(question=question))))

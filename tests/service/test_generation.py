@@ -11,7 +11,7 @@ from ingestion.corpus.records import Document
 from ingestion.corpus.scope import Scope
 from service.errors import ModelFailure, ModelFailureReason
 from service.generation.answerability import HOPELESS
-from service.generation.answering import Answerer, collect
+from service.generation.answering import Answerer, Means, collect
 from service.generation.answers import (
     Answer,
     AnswerEvent,
@@ -260,7 +260,7 @@ def test_the_current_source_is_preferred_to_the_one_it_contradicts() -> None:
     def content_of(scope: Scope, document: Document) -> str:
         return OLD_DRAIN if document.id == "old" else NEW_DRAIN
 
-    current = Answerer(lambda scope, query: result, Models(), ServiceSettings(), content_of=content_of)
+    current = Answerer(lambda scope, query: result, Models(), ServiceSettings(), Means(content_of=content_of))
     answer = asyncio.run(collect(current.answer(SCOPE, AnswerQuery("How long does the drain wait?"))))
     assert "120 seconds" in answer.text
     assert "30 seconds" not in answer.text

@@ -57,7 +57,7 @@ def ask(
         return chosen
 
     settings = ServiceSettings(answers=AnswerSettings(cache=caching, repair=False))
-    answerer = Answerer(retrieve, Models(model), settings, cache=cache)
+    answerer = Answerer(retrieve, Models(model), settings, Means(cache=cache))
 
     async def run() -> list[AnswerEvent]:
         return [event async for event in answerer.answer(SCOPE, AnswerQuery(QUESTION))]
