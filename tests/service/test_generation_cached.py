@@ -12,7 +12,7 @@ from ingestion.corpus.database import open_database
 from ingestion.corpus.scope import Scope
 from ingestion.settings import Settings
 from service.errors import ModelFailure, ModelFailureReason
-from service.generation.answering import Answerer
+from service.generation.answering import Answerer, Means
 from service.generation.answers import (
     Answer,
     AnswerEvent,
