@@ -224,6 +224,36 @@ class AnswerSettings(_Group):
     )
 
 
+class GroundingSettings(_Group):
+    """How sentences are verified once exact facts have been; docs/quality/grounding.md has the figures."""
+
+    supported_from: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="probability from which a sentence is called supported; by default as calibrated (some 10 % "
+        "false alarms)",
+    )
+    model: str | None = Field(
+        None,
+        description="folder or hub id of an NLI model or a token classifier that finds made-up text: a second opinion, "
+        "which can only hold a sentence back; none by default",
+    )
+    revision: str | None = Field(None, description="revision of a hub model")
+    sha256: str | None = Field(None, description="expected SHA-256 of the weights file of a local folder or hub model")
+    max_tokens: int = Field(512, ge=16, description="passages and sentence together as that model reads them")
+    model_supported_from: float = Field(
+        0.5, ge=0, le=1, description="that model's probability from which it agrees that a sentence is supported"
+    )
+    judge_sample: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of answers whose sentences a chat model is asked about afterwards, for comparison in checks "
+        "and metrics; costs one call each and changes no verdict",
+    )
+
+
 class ServiceSettings(Settings):
     """Every setting of the API process."""
 
@@ -232,6 +262,7 @@ class ServiceSettings(Settings):
     llm_strong: LLMStrongSettings = Field(default_factory=LLMStrongSettings)
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
     reranker: RerankerSettings = Field(default_factory=RerankerSettings)
+    grounding: GroundingSettings = Field(default_factory=GroundingSettings)
     answers: AnswerSettings = Field(default_factory=AnswerSettings)
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,22 @@ class Embedder(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class WordVectors(Protocol):
+    """An embedder in the process, whose own table of tokens can be read."""
+
+    @property
+    def name(self) -> str: ...
+
+    def token_ids(self, text: str) -> list[int]:
+        """The text's tokens, without special ones and however many they are."""
+        ...
+
+    def word_vectors(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """`(tokens, width) float32`: what the model's table holds for each token, before any context."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ on once only or other our out over own per shall she should so some such than th
 these they this those through to too under until up upon us use used using very via was we were what when where
 which while who whom why will with would you your please
 """
-_STOPWORDS = frozenset(_FUNCTION_WORDS.split())
+STOPWORDS = frozenset(_FUNCTION_WORDS.split())
 _NEGATION_REACH = 3
 """Content words after a negator that it may speak about: "do not ever delete the pods" negates three."""
 _NEGATES = re.compile(rf"\b(?:{'|'.join(sorted(NEGATORS))}|avoid|forbidden|prohibited)\b|n['\u2019]t\b", re.IGNORECASE)
@@ -99,7 +99,7 @@ class Reader:
                     negated = True
                     continue
                 for part in word.split("-"):
-                    if part in _STOPWORDS or len(part) < 2:
+                    if part in STOPWORDS or len(part) < 2:
                         continue
                     words.append(part)
                     flags.append(negated)

@@ -23,8 +23,9 @@ from service.generation.quoting import Quoting, quote_passages, quote_text
 ANSWER_PROMPT = "answer@3"
 REPAIR_PROMPT = "repair@1"
 REWRITE_PROMPT = "rewrite@1"
+JUDGE_PROMPT = "judge@1"
 
-_VERSIONS = ("answer@1", "answer@2", ANSWER_PROMPT, REPAIR_PROMPT, REWRITE_PROMPT)
+_VERSIONS = ("answer@1", "answer@2", ANSWER_PROMPT, REPAIR_PROMPT, REWRITE_PROMPT, JUDGE_PROMPT)
 _SECTION = re.compile(r"^<<<(about|schema|(?:system|user|assistant|question)(?: json)?)>>>\n", re.MULTILINE)
 _SLOT = re.compile(r"\{([a-z]+)\}")
 
@@ -33,6 +34,7 @@ class PromptPurpose(StrEnum):
     ANSWER = "answer"
     REPAIR = "repair"
     REWRITE = "rewrite"
+    JUDGE = "judge"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,11 @@ LLM_TOKENS: Final = Metric(
 )
 LLM_COST: Final = Metric("plumbline_llm_cost_usd_total", "What those calls cost, of models with a price", ("model",))
 LLM_UNRECORDED: Final = Metric("plumbline_llm_unrecorded_calls_total", "Calls that the ledger could not keep")
+JUDGED: Final = Metric(
+    "plumbline_judged_sentences_total",
+    "Sentences that a chat model was asked about for comparison: the verdict, and its `yes`, `no` or `unknown`",
+    ("label", "opinion"),
+)
 DOCUMENTS: Final = Metric("plumbline_documents_total", "Documents handed in over HTTP, by outcome", ("outcome",))
 SOURCES: Final = Metric("plumbline_sources", "Sources of all tenants, by health", ("health",), "gauge")
 SOURCE_FAILURES: Final = Metric(
@@ -63,6 +68,7 @@ METRICS: Final = (
     LLM_TOKENS,
     LLM_COST,
     LLM_UNRECORDED,
+    JUDGED,
     DOCUMENTS,
     SOURCES,
     SOURCE_FAILURES,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ingestion.corpus.embedding import Embedder
+from ingestion.corpus.embedding import Embedder, WordVectors
 from ingestion.errors import ConfigurationError, DimensionMismatch
 
 
@@ -47,9 +47,23 @@ class DeferredEmbedder:
     def embed_query(self, text: str) -> NDArray[np.float32]:
         return self._loaded().embed_query(text)
 
+    def token_ids(self, text: str) -> list[int]:
+        """As the model's own. Raises: see `word_vectors`."""
+        return self._with_words().token_ids(text)
+
+    def word_vectors(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """As the model's own. Raises: TypeError if it runs elsewhere and shows no table; its name tells."""
+        return self._with_words().word_vectors(tokens)
+
     def close(self) -> None:
         if self._embedder is not None:
             self._embedder.close()
+
+    def _with_words(self) -> WordVectors:
+        embedder = self._loaded()
+        if not isinstance(embedder, WordVectors):
+            raise TypeError(f"{self._name} has no word vectors")
+        return embedder
 
     def _loaded(self) -> Embedder:
         if self._embedder is None:

@@ -49,6 +49,7 @@ class SentenceTransformersEmbedder:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = _load(files, self._device, settings.precision)
         self._tokenizer, self._flat_input = _tokenizer_of(self._model, files)
+        self._table = _word_table(self._model)
         self._batch_size = settings.batch_size
         self._query_prefix = settings.query_prefix or self._model.prompts.get("query") or ""
         self._document_prefix = settings.document_prefix or self._model.prompts.get("document") or ""
@@ -88,6 +89,15 @@ class SentenceTransformersEmbedder:
         """`(dim,) float32`, L2-normalised."""
         vector: NDArray[np.float32] = self._forward([self._tokenizer.ids_of_one(self._query_prefix + text)])[0]
         return vector
+
+    def token_ids(self, text: str) -> list[int]:
+        """The text's tokens, without special ones and however many they are."""
+        return self._tokenizer.ids_of_text(text)
+
+    def word_vectors(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """`(tokens, width) float32`: what the model's table holds for each token, before any context."""
+        vectors: NDArray[np.float32] = self._table[np.array(tokens, dtype=np.int64)]
+        return vectors
 
     def close(self) -> None:
         """Stop the threads; the memory goes with the object."""
@@ -140,6 +150,15 @@ def _load(files: ModelFiles, device: str, precision: str) -> SentenceTransformer
             "check PLUMBLINE_EMBEDDER__MODEL"
         ) from error
     return model.eval()
+
+
+def _word_table(model: SentenceTransformer) -> NDArray[np.float32]:
+    """`(vocabulary, width) float32`, in the model's own memory where it is on the CPU; empty if it shows none."""
+    inner = getattr(model[0], "auto_model", None)
+    if inner is None:
+        return np.zeros((0, 0), dtype=np.float32)
+    table: NDArray[np.float32] = inner.get_input_embeddings().weight.detach().float().cpu().numpy()
+    return table
 
 
 def _tokenizer_of(model: SentenceTransformer, files: ModelFiles) -> tuple[SharedTokenizer, bool]:

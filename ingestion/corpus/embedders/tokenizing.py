@@ -59,6 +59,11 @@ class SharedTokenizer:
         body = self._tokenizer.encode(text, add_special_tokens=False).ids[self._body]
         return self._prefix + body + self._suffix
 
+    def ids_of_text(self, text: str) -> list[int]:
+        """All tokens of one text, without special tokens and not cut."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
     def pad(self, rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """`(ids, mask)`, both `(n, longest) int64`; the mask is 1 where a token is."""
         longest = max(len(row) for row in rows)
