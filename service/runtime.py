@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import structlog
@@ -19,7 +19,11 @@ from service.access.keys import Keys
 from service.generation.answering import Answerer, Means, Retrieve
 from service.generation.answers import AnswerQuery
 from service.generation.caching import AnswerCache
+from service.generation.entailment.entailment import open_entailment
 from service.generation.freshness import LOOKED_AT
+from service.generation.grounding import scorers
+from service.generation.judging import Judge
+from service.generation.llm import Models
 from service.generation.models import open_chat_models
 from service.generation.verification import Verifier
 from service.ledger.answer_cache import KeptAnswers
@@ -92,9 +96,11 @@ async def open_reading(settings: ServiceSettings, metrics: Metrics | None = None
         reranker = await _enter(stack, open_reranker(settings.reranker, models_dir))
         searcher = Searcher(corpus, settings.retrieval, SecondLook(reranker, settings.reranker))
         cache = AnswerCache(KeptAnswers(corpus.database))
-        answerer = Answerer(retriever(searcher, settings), models, settings, means_of(corpus, cache))
+        entailment = await asyncio.to_thread(open_entailment, corpus.embedder, settings.grounding, models_dir)
+        means = replace(means_of(corpus), cache=cache, entailment=entailment, judge=_judge(models, settings))
+        answerer = Answerer(retriever(searcher, settings), models, settings, means)
         contexts = ContextBuilder(searcher, corpus, counter)
-        yield Reading(corpus, searcher, contexts, answerer, cache, Verifier(corpus.get_chunks))
+        yield Reading(corpus, searcher, contexts, answerer, cache, Verifier(corpus.get_chunks, scorers(entailment)))
 
 
 @asynccontextmanager
@@ -129,13 +135,17 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
         )
 
 
-def means_of(corpus: Corpus, cache: AnswerCache | None = None) -> Means:
-    """What answers over a corpus are made with."""
+def means_of(corpus: Corpus) -> Means:
+    """What answers over a corpus are made with, as far as the corpus has it."""
     return Means(
         content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
         embedder=corpus.embedder,
-        cache=cache,
     )
+
+
+def _judge(models: Models, settings: ServiceSettings) -> Judge | None:
+    model = models.strong or models.fast
+    return Judge(model, settings.grounding.judge_sample) if model is not None else None
 
 
 def retriever(searcher: Searcher, settings: ServiceSettings) -> Retrieve:

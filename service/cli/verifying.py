@@ -178,6 +178,8 @@ def _remote(remote: Remote) -> Verify:
 def _local(stack: ExitStack, scope: Scope) -> Verify:
     """Checks in this process. The corpus is opened only once a line names chunks."""
     from service.api.verifying import verify_item
+    from service.generation.entailment.entailment import open_entailment
+    from service.generation.grounding import scorers
     from service.generation.verification import Verifier
 
     opened: list[Any] = []
@@ -190,7 +192,7 @@ def _local(stack: ExitStack, scope: Scope) -> Verify:
         found: Mapping[ChunkId, IndexedChunk] = opened[0].get_chunks(scope, ids)
         return found
 
-    verifier = Verifier(read_chunks)
+    verifier = Verifier(read_chunks, scorers(open_entailment()))
 
     def check(items: list[Any]) -> list[Facts]:
         return [verify_item(verifier, scope, item).model_dump(mode="json") for item in items]

@@ -35,12 +35,14 @@ from service.generation.answers import (
 )
 from service.generation.caching import AnswerCache, AnswerKey, Recipe, answer_key
 from service.generation.conversation import standing_alone
-from service.generation.evidence import Reader
+from service.generation.entailment.entailment import EntailmentModel
+from service.generation.evidence import Evidence, Reader
 from service.generation.fallback import Extractor
 from service.generation.freshness import LOOKED_AT, OPENING_CHARS, give_way, outdated
-from service.generation.grounding import GroundingScorer
+from service.generation.grounding import scorers
+from service.generation.judging import Judge, with_opinion
 from service.generation.llm import CallContext, Models
-from service.generation.prompts import REWRITE_PROMPT
+from service.generation.prompts import JUDGE_PROMPT, REWRITE_PROMPT
 from service.generation.run import Run
 from service.generation.writing import ModelWriting
 from service.retrieval.results import RelevanceLabel, SearchResult
@@ -61,11 +63,15 @@ class Means:
     content_of  reads documents, so that those that say at their top that they were replaced give way to current ones
     embedder    lets what is extracted be chosen by meaning and not by words alone
     cache       keeps a model's answers, to be given again
+    entailment  tells how probable it is that passages say a sentence; words alone decide without
+    judge       a model's opinion on the verdicts of some answers, for comparison
     """
 
     content_of: ContentOf | None = None
     embedder: Embedder | None = None
     cache: AnswerCache | None = None
+    entailment: EntailmentModel | None = None
+    judge: Judge | None = None
 
 
 class Answerer:
@@ -82,6 +88,7 @@ class Answerer:
         self._models = models
         self._settings = settings
         self._means = means or Means()
+        self._make_scorer = scorers(self._means.entailment)
         self._writing = ModelWriting(models, settings)
 
     async def answer(
@@ -106,7 +113,8 @@ class Answerer:
         yield RetrievalEvent(result, question)
         # a reader per answer: its stemmer may move to a worker thread but is never used by two at once
         reader = Reader()
-        scorer = GroundingScorer(reader)
+        evidence = [Evidence.of(reader, passage.indexed) for passage in result.passages]
+        scorer = self._make_scorer(reader, evidence)
         run = Run(
             query=query,
             question=question,
@@ -118,6 +126,7 @@ class Answerer:
             policy=query.unsupported or self._settings.answers.unsupported,
             started=started,
             reader=reader,
+            evidence=evidence,
             scorer=scorer,
             extractor=Extractor(reader, scorer, self._means.embedder),
         )
@@ -139,6 +148,7 @@ class Answerer:
         answer = run.answer({stage: round(seconds * 1000, 2) for stage, seconds in spent.items()})
         if answer.grounding is not None:
             yield GroundingEvent(answer.grounding)
+        answer = await self._judged(run, answer)
         _log(answer)
         await self._keep(run, answer)
         yield DoneEvent(answer)
@@ -191,6 +201,20 @@ class Answerer:
         if likely < least:
             run.decide("answerability", "no model asked", f"{likely:.2f} is below {least:.2f}")
         return likely < least
+
+    async def _judged(self, run: Run, answer: Answer) -> Answer:
+        """The answer with a model's opinion beside its verdicts, if it is one of those that are asked about."""
+        judge = self._means.judge
+        if judge is None or not answer.answered or answer.model is None or not judge.is_sampled():
+            return answer
+        told = await judge.judge(
+            run.question,
+            [sentence.text for sentence in answer.sentences],
+            [passage.indexed for passage in run.passages],
+            run.context("judge", run.tier or Tier.AUTO, JUDGE_PROMPT),
+        )
+        sentences = tuple(map(with_opinion, answer.sentences, told.opinions))
+        return replace(answer, sentences=sentences, usage=answer.usage.plus(told.usage))
 
     async def _stand_in(self, run: Run, failure: ModelFailureReason) -> Sequence[SentenceEvent]:
         """What is shown in the place of a model's answer: nothing where a part of that is shown already."""

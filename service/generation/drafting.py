@@ -101,9 +101,9 @@ class Draft:
         self._own.append(OwnCitations(given=1, useful=1, sufficient=True))
         return self._show(extract.text, (number,), VERBATIM, lead)
 
-    def grounding(self, withheld: int) -> Grounding:
-        """The verdict on the sentences so far; `withheld` were left out."""
-        return replace(summarise(self.sentences, self._own), withheld_sentences=withheld)
+    def grounding(self, method: str, withheld: int) -> Grounding:
+        """The verdict on the sentences so far, found by `method`; `withheld` were left out."""
+        return replace(summarise(self.sentences, self._own, method), withheld_sentences=withheld)
 
     def _cite(self, index: int, span: Span) -> int:
         passage = self._passages[index].indexed

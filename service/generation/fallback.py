@@ -214,7 +214,7 @@ class Extractor:
     def _contradict(self, one: Candidate, other: Candidate) -> bool:
         if one.index == other.index:
             return False
-        checked = self._scorer.check(one.raw, [Evidence(self._reader, other.raw)])
+        checked = self._scorer.compare(one.raw, [Evidence(self._reader, other.raw)])
         return checked.support.label is SupportLabel.CONTRADICTED
 
 

@@ -7,13 +7,13 @@ text, or a flipped negation, keeps a sentence from being `supported` whatever th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 
 from service.generation.answers import AnsweredSentence, Grounding, GroundingLabel, Support, SupportLabel
 from service.generation.entailment.copying import is_copied
-from service.generation.entailment.entailment import Entailment, Opinion
+from service.generation.entailment.entailment import Entailment, EntailmentModel, Opinion
 from service.generation.entailment.model import Thresholds
 from service.generation.entailment.words import without_passage_numbers
 from service.generation.evidence import Evidence, EvidenceUnit, Reader, Reading, Window
@@ -150,6 +150,19 @@ class GroundingScorer:
         if any(window_states(window, fact) for fact in claim.facts):
             return True
         return self._overlap(claim, window.units, [evidence]) >= PARTIAL_OVERLAP
+
+
+MakeScorer = Callable[[Reader, Sequence[Evidence]], GroundingScorer]
+"""Makes the scorer of one answer from its reader and the passages shown."""
+
+
+def scorers(model: EntailmentModel | None) -> MakeScorer:
+    """What makes scorers with that classifier; without one, words decide."""
+
+    def make(reader: Reader, shown: Sequence[Evidence]) -> GroundingScorer:
+        return GroundingScorer(reader, Entailment(model, shown) if model is not None else None)
+
+    return make
 
 
 def summarise(sentences: Sequence[AnsweredSentence], own: Sequence[OwnCitations], method: str = METHOD) -> Grounding:

@@ -23,6 +23,8 @@ from service.generation.structured import without_thinking
 _LINE = re.compile(
     r"^[ \t>*-]{0,4}(?:sentence )?(\d{1,3})[*]{0,2}[:.)][*]{0,2}[ \t]*[*\"']{0,2}(yes|no)\b", re.I | re.M
 )
+JUDGED_CHECK = "judge:"
+"""Begins the check that tells the opinion."""
 _TOKENS_A_SENTENCE = 8
 _SPARE_TOKENS = 64
 
@@ -101,4 +103,6 @@ def with_opinion(sentence: AnsweredSentence, opinion: Opinion) -> AnsweredSenten
     if opinion is Opinion.UNKNOWN:
         return sentence
     support = sentence.support
-    return replace(sentence, support=Support(support.label, support.score, (*support.checks, f"judge:{opinion}")))
+    return replace(
+        sentence, support=Support(support.label, support.score, (*support.checks, f"{JUDGED_CHECK}{opinion}"))
+    )

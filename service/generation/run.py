@@ -56,9 +56,9 @@ class Run:
     policy: Policy
     started: float
     reader: Reader
+    evidence: Sequence[Evidence]
     scorer: GroundingScorer
     extractor: Extractor
-    evidence: Sequence[Evidence] = field(init=False)
     draft: Draft = field(init=False)
     refusal: Refusal | None = None
     degraded: Degraded | None = None
@@ -72,7 +72,6 @@ class Run:
     spent_s: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.evidence = [Evidence.of(self.reader, passage.indexed) for passage in self.passages]
         self.restart()
 
     def restart(self) -> None:
@@ -124,7 +123,7 @@ class Run:
             text=draft.text,
             sentences=tuple(draft.sentences),
             citations=tuple(draft.citations),
-            grounding=draft.grounding(self.withheld) if draft.sentences else None,
+            grounding=draft.grounding(self.scorer.method, self.withheld) if draft.sentences else None,
             relevance=self.result.relevance,
             refusal=self.refusal,
             degraded=self.degraded,

@@ -17,7 +17,7 @@ from service.generation.answers import AnsweredSentence, Grounding, SupportLabel
 from service.generation.attribution import ADDED, CORRECTED, Attributor, Judged
 from service.generation.citations import CitationParser, CitedSentence
 from service.generation.evidence import Reader
-from service.generation.grounding import GroundingScorer, OwnCitations, summarise
+from service.generation.grounding import GroundingScorer, MakeScorer, OwnCitations, scorers, summarise
 from service.generation.material import GivenPassage, Material
 
 MAX_NUMBER = 999
@@ -50,7 +50,6 @@ NONE = "citations:none"
 
 ReadChunks = Callable[[Scope, Collection[ChunkId]], Mapping[ChunkId, IndexedChunk]]
 """Blocking read of those of the chunks that are live and may be read in the scope."""
-MakeScorer = Callable[[Reader], GroundingScorer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +88,9 @@ class Verification:
 class Verifier:
     """Verifies answers. Blocking, safe from several threads; each call has a reader of its own."""
 
-    def __init__(self, read_chunks: ReadChunks, make_scorer: MakeScorer = GroundingScorer) -> None:
+    def __init__(self, read_chunks: ReadChunks, make_scorer: MakeScorer | None = None) -> None:
         self._read_chunks = read_chunks
-        self._make_scorer = make_scorer
+        self._make_scorer = make_scorer or scorers(None)
 
     def verify(self, scope: Scope, query: VerificationQuery) -> Verification:
         """The verdicts. Raises: InvalidRequest for a chunk that is not there or may not be read; BackendUnavailable."""
@@ -99,8 +98,9 @@ class Verifier:
         reader = Reader()
         material = Material(reader, passages)
         sentences, unknown = _sentences(query.answer, material.numbers())
-        check = _Check(reader, self._make_scorer(reader), material, query.question)
-        return _told(check.judge_all(sentences), material, unknown)
+        scorer = self._make_scorer(reader, [part.evidence for part in material.parts])
+        check = _Check(reader, scorer, material, query.question)
+        return _told(check.judge_all(sentences), material, unknown, scorer.method)
 
     def _read(self, scope: Scope, ids: Sequence[ChunkId]) -> list[GivenPassage]:
         found = self._read_chunks(scope, ids) if ids else {}
@@ -225,7 +225,7 @@ def _sentences(answer: str, given: frozenset[int]) -> tuple[list[CitedSentence],
     return sentences, tuple(sorted(unknown))
 
 
-def _told(judged: Sequence[Judged], material: Material, unknown: tuple[int, ...]) -> Verification:
+def _told(judged: Sequence[Judged], material: Material, unknown: tuple[int, ...], method: str) -> Verification:
     sentences: list[AnsweredSentence] = []
     quoted: dict[tuple[int, Span], list[int]] = {}
     for at, verdict in enumerate(judged):
@@ -238,7 +238,7 @@ def _told(judged: Sequence[Judged], material: Material, unknown: tuple[int, ...]
         sentences.append(AnsweredSentence(verdict.text, tuple(dict.fromkeys(numbers)), verdict.support))
     citations = [_citation(material, index, span, tuple(users)) for (index, span), users in quoted.items()]
     citations.sort(key=lambda citation: (citation.passage.n, citation.span.start, citation.span.end))
-    grounding = summarise(sentences, [verdict.own for verdict in judged]) if sentences else None
+    grounding = summarise(sentences, [verdict.own for verdict in judged], method) if sentences else None
     return Verification(tuple(sentences), grounding, tuple(citations), unknown)
 
 

@@ -46,7 +46,7 @@ LLM_COST: Final = Metric("plumbline_llm_cost_usd_total", "What those calls cost,
 LLM_UNRECORDED: Final = Metric("plumbline_llm_unrecorded_calls_total", "Calls that the ledger could not keep")
 JUDGED: Final = Metric(
     "plumbline_judged_sentences_total",
-    "Sentences that a chat model was asked about for comparison: the verdict, and its `yes`, `no` or `unknown`",
+    "Sentences that a chat model was asked about for comparison: the verdict, and its `yes` or `no`",
     ("label", "opinion"),
 )
 DOCUMENTS: Final = Metric("plumbline_documents_total", "Documents handed in over HTTP, by outcome", ("outcome",))

@@ -9,7 +9,7 @@ import pytest
 
 from ingestion.corpus.scope import Scope
 from service.errors import ModelFailure, ModelFailureReason
-from service.generation.answering import Answerer, collect
+from service.generation.answering import Answerer, Means, collect
 from service.generation.answers import (
     Answer,
     AnswerQuery,
@@ -19,6 +19,7 @@ from service.generation.answers import (
     SupportLabel,
     Tier,
 )
+from service.generation.judging import Judge
 from service.generation.llm import ChatModel, Models, Usage
 from service.retrieval.results import RelevanceLabel, SearchResult
 from service.settings import AnswerSettings, LLMSettings, Policy, ServiceSettings
@@ -218,3 +219,21 @@ def test_the_tokens_of_both_models_are_told() -> None:
     usage = ask(fast, strong).usage
     assert (usage.prompt_tokens, usage.completion_tokens) == (30, 15)
     assert usage.cost_usd == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_sampled_answer_is_shown_to_a_judge_whose_word_changes_no_verdict(sampled: bool) -> None:
+    judging = ScriptedModel([["1: no\n2: yes", Usage(7, 3)]])
+    judge = Judge(judging, 0.5, draw=lambda: 0.4 if sampled else 0.6)
+    answering = Answerer(
+        lambda scope, query: operations(),
+        Models(ScriptedModel([[TRUE + MORE, Usage(10, 5)]])),
+        ServiceSettings(),
+        Means(judge=judge),
+    )
+    answer = asyncio.run(collect(answering.answer(SCOPE, AnswerQuery(QUESTION))))
+    told = [[check for check in sentence.support.checks if "judge" in check] for sentence in answer.sentences]
+    assert told == ([["judge:no"], ["judge:yes"]] if sampled else [[], []])
+    assert {sentence.support.label for sentence in answer.sentences} == {SupportLabel.SUPPORTED}
+    assert answer.usage.prompt_tokens == (17 if sampled else 10)
+    assert len(judging.calls) == sampled

@@ -18,7 +18,8 @@ from service.api.problems import RESPONSES, request_id_of
 from service.api.replies import IdempotencyKey, fingerprint_of, once, reply
 from service.generation.answering import collect
 from service.generation.answers import Answer, AnswerEvent, DoneEvent
-from service.ledger.metrics import ANSWERS, RELEVANCE
+from service.generation.judging import JUDGED_CHECK
+from service.ledger.metrics import ANSWERS, JUDGED, RELEVANCE
 from service.runtime import Runtime
 
 router = APIRouter(tags=["answers"], responses=RESPONSES)
@@ -89,3 +90,7 @@ def _count(runtime: Runtime, answer: Answer) -> None:
     runtime.metrics.count(ANSWERS, outcome, answer.degraded.reason if answer.degraded else "none")
     runtime.metrics.count(RELEVANCE, "answer", answer.relevance.label)
     runtime.metrics.observe_stages("answer", answer.timings_ms)
+    for sentence in answer.sentences:
+        for check in sentence.support.checks:
+            if check.startswith(JUDGED_CHECK):
+                runtime.metrics.count(JUDGED, sentence.support.label, check.removeprefix(JUDGED_CHECK))
