@@ -26,8 +26,9 @@ from ingestion.parsing import DocumentParser
 from ingestion.settings import ChunkingSettings, ParsingSettings
 from service.generation.answers import SupportLabel
 from service.generation.citations import leads_in
+from service.generation.entailment.entailment import open_entailment
 from service.generation.evidence import Evidence, Reader
-from service.generation.grounding import GroundingScorer
+from service.generation.grounding import GroundingScorer, scorers
 from service.generation.sentences import UnitKind, units_of
 
 PASSAGES = 6
@@ -153,7 +154,7 @@ def main() -> None:
     parser.add_argument("--missed", nargs="*", default=[], help="kinds whose misses are printed; `copies` for these")
     chosen = parser.parse_args()
     reader = Reader()
-    scorer = GroundingScorer(reader)
+    scorer = scorers(open_entailment())(reader, ())
     evidence = passages(reader)
     copied = copies(reader, evidence)
     started = time.perf_counter()

@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks.mutating import mutations
 from benchmarks.mutations import Caught, Copied, copies, false_alarms, judge, names_of, passages
+from service.generation.entailment.entailment import open_entailment
 from service.generation.evidence import Evidence, Reader
-from service.generation.grounding import GroundingScorer
+from service.generation.grounding import scorers
 
 PROMISED = {"command": 0.99, "number": 0.99, "version": 0.99}
 EXPECTED = {
@@ -39,7 +40,7 @@ def copied(reader: Reader, evidence: Sequence[Evidence]) -> list[Copied]:
 
 @pytest.fixture(scope="module")
 def judged(reader: Reader, evidence: Sequence[Evidence], copied: Sequence[Copied]) -> list[Caught]:
-    return list(judge(GroundingScorer(reader), copied, names_of(evidence), SEED, each=4))
+    return list(judge(scorers(open_entailment())(reader, ()), copied, names_of(evidence), SEED, each=4))
 
 
 def test_there_are_thousands(judged: Sequence[Caught]) -> None:
@@ -56,7 +57,7 @@ def test_a_changed_copy_is_caught(judged: Sequence[Caught], kind: str, least: fl
 
 
 def test_copies_are_supported(reader: Reader, copied: Sequence[Copied]) -> None:
-    own, six = false_alarms(GroundingScorer(reader), copied)
+    own, six = false_alarms(scorers(open_entailment())(reader, ()), copied)
     for alarms in (own, six):
         assert len(alarms) / len(copied) <= FALSE_ALARMS, "\n".join(copy.text for copy in alarms)
 
