@@ -28,6 +28,7 @@ _SECONDS = re.compile(r"(\d+) s")
 _LENGTHS = ((86_400, "days"), (3_600, "hours"), (60, "minutes"))
 _NOTES = {
     "citations:none": "it cites nothing, and no passage says it",
+    "language:differs": "it is in another language than its source, so that only facts can be compared",
     "source:superseded": "only documents that were replaced say it",
     "negation:listed as what not to do": "the source lists it as what not to do",
 }

@@ -13,6 +13,7 @@ from service.generation.citations import CitedSentence, leads_in
 from service.generation.evidence import Evidence, Reader, Reading, Window
 from service.generation.facts import FactKind, facts_of
 from service.generation.grounding import CheckedSentence, GroundingScorer, OwnCitations
+from service.generation.languages import Languages
 
 ADDED = "citation:added"
 """The model named no passage, or one that tells only half; this service found the one that was added."""
@@ -25,6 +26,9 @@ CONNECTIVE = "connective"
 SUPERSEDED = "source:superseded"
 """All that says it are documents that were replaced, while current ones are shown: at most `partial`."""
 _SUPERSEDED_SCORE = 0.59
+FOREIGN = "language:differs"
+"""The sentence is in another language than what it cites: its facts can be compared, its words can't."""
+_FOREIGN_SCORE = 0.5
 
 _LEAST_TERMS = 3
 """Content words and facts below which a sentence is looked for to the letter: words may be found by chance."""
@@ -77,6 +81,7 @@ class Attributor:
         self._evidence = evidence
         self._old = old if len(old) < len(evidence) else frozenset()
         self._question = question
+        self._languages = Languages(with_model=False)
         self._given = frozenset(reader.stems(f"{question} {_STOCK}"))
 
     def judge(self, sentence: CitedSentence) -> Judged:
@@ -98,11 +103,22 @@ class Attributor:
             if better.support.label is SupportLabel.SUPPORTED:
                 notes = (ADDED if kept or not own.given else CORRECTED,)
                 cited, checked = [*kept, *found], better
-        support = replace(checked.support, checks=(*notes, *checked.support.checks))
+        support = self._across_languages(sentence.text, cited, checked.support)
+        support = replace(support, checks=(*notes, *support.checks))
         if cited and self._old.issuperset(cited):
             support = _outdated(support)
         introduces = support.label is not SupportLabel.SUPPORTED and self._may_introduce(sentence.text)
         return Judged(sentence.text, sentence.lead, support, self._sources(cited, checked), own, introduces)
+
+    def _across_languages(self, text: str, cited: Sequence[int], support: Support) -> Support:
+        """The verdict where words can't be compared: facts that all stand there make a sentence `partial`."""
+        if support.label is not SupportLabel.UNSUPPORTED or not cited:
+            return support
+        if not self._languages.answers_in_other_language(text, [self._evidence[index].text for index in cited]):
+            return support
+        told = "facts:ok" in support.checks and bool(facts_of(text))
+        label, score = (SupportLabel.PARTIAL, _FOREIGN_SCORE) if told else (support.label, support.score)
+        return Support(label, score, (FOREIGN, *support.checks))
 
     def introducing(self, line: Judged, following: Judged) -> Judged:
         """A line that introduces `following`, with its verdict, if it adds no word to the question and its evidence."""

@@ -315,3 +315,21 @@ def test_replaced_documents_leave_room_for_current_ones(order: str, kept: str) -
     chosen = give_way(passages, old, 6)
     assert "".join(passage.indexed.chunk.text[-1] for passage in chosen) == kept
     assert list(chosen) == [passage for passage in passages if passage in chosen]
+
+
+def test_across_languages_facts_alone_can_be_compared() -> None:
+    answer = ask(
+        saying(
+            "Der Drain wartet 120 Sekunden auf die offenen Anfragen, bevor der Host neu startet [1]. "
+            "Das Team wartet danach noch 45 Minuten auf die Freigabe durch den Leiter [1]. "
+            "Danach ist der Host wieder bereit und nimmt alle Anfragen an [1]."
+        ),
+        "Wie lange wartet der Drain auf die offenen Anfragen, bevor er den Host neu startet?",
+        found(indexed(TEXTS[0], metadata={"language": "en"})),
+    )
+    assert [sentence.support.label for sentence in answer.sentences] == [
+        SupportLabel.PARTIAL,
+        SupportLabel.UNSUPPORTED,
+        SupportLabel.UNSUPPORTED,
+    ]
+    assert all("language:differs" in sentence.support.checks for sentence in answer.sentences)

@@ -41,6 +41,7 @@ const FACTS = {
 };
 const NOTES = {
   "citations:none": "it names no source, and none was found",
+  "language:differs": "it is in another language than its source, so that only facts can be compared",
   "source:superseded": "only documents that were replaced say it",
   "negation:listed as what not to do": "the text lists it as what not to do",
 };
