@@ -34,16 +34,16 @@ from service.generation.answers import (
     Tier,
 )
 from service.generation.caching import AnswerCache, AnswerKey, Recipe, answer_key
-from service.generation.conversation import standing_alone
+from service.generation.conversation import Standalone, standing_alone
 from service.generation.entailment.entailment import EntailmentModel
 from service.generation.evidence import Evidence, Reader
 from service.generation.fallback import Extractor
 from service.generation.freshness import LOOKED_AT, OPENING_CHARS, give_way, outdated
 from service.generation.grounding import scorers
 from service.generation.judging import Judge, with_opinion
-from service.generation.llm import CallContext, Models
+from service.generation.llm import Models
 from service.generation.prompts import JUDGE_PROMPT, REWRITE_PROMPT
-from service.generation.run import Run
+from service.generation.run import Asking, Run
 from service.generation.writing import ModelWriting
 from service.retrieval.results import RelevanceLabel, SearchResult
 from service.settings import Caching, ServiceSettings
@@ -101,49 +101,25 @@ class Answerer:
         Raises:
             PlumblineError: retrieval failed; a failing model never raises.
         """
-        started = perf_counter()
-        answer_id = answer_id or str(uuid.uuid4())
-        writer = self._models.fast or self._models.strong if self._settings.answers.rewrite else None
-        tier = Tier.FAST if self._models.fast is not None else Tier.STRONG
-        filed = CallContext(scope.tenant, answer_id, "rewrite", tier, REWRITE_PROMPT)
-        question, usage, rewriting = await standing_alone(query, writer, filed)
+        asking = Asking(scope, query, answer_id or str(uuid.uuid4()), perf_counter())
+        standing = await self._standalone(asking)
         searching = perf_counter()
-        result, old = await asyncio.to_thread(self._find, scope, replace(query, question=question))
-        retrieved = perf_counter()
-        yield RetrievalEvent(result, question)
-        # a reader per answer: its stemmer may move to a worker thread but is never used by two at once
-        reader = Reader()
-        evidence = [Evidence.of(reader, passage.indexed) for passage in result.passages]
-        scorer = self._make_scorer(reader, evidence)
-        run = Run(
-            query=query,
-            question=question,
-            answer_id=answer_id,
-            scope=scope,
-            result=result,
-            passages=result.passages,
-            old=old,
-            policy=query.unsupported or self._settings.answers.unsupported,
-            started=started,
-            reader=reader,
-            evidence=evidence,
-            scorer=scorer,
-            extractor=Extractor(reader, scorer, self._means.embedder),
-        )
-        run.usages += [usage] if usage is not None else []
-        run.decisions += [rewriting] if rewriting is not None else []
+        result, old = await asyncio.to_thread(self._find, scope, replace(query, question=standing.question))
+        found = perf_counter()
+        yield RetrievalEvent(result, standing.question)
+        run = self._begin(asking, standing, result, old)
         writing = perf_counter()
         async with aclosing(self._write(run)) as events:
             async for event in events:
                 yield event
         ended = perf_counter()
         spent = {
-            **({"rewrite": searching - started} if rewriting is not None else {}),
-            "retrieve": retrieved - searching,
+            **({"rewrite": searching - asking.began} if standing.decision is not None else {}),
+            "retrieve": found - searching,
             "generate": ended - writing - sum(run.spent_s.values()),
             "verify": 0.0,
             **run.spent_s,
-            "total": ended - started,
+            "total": ended - asking.began,
         }
         answer = run.answer({stage: round(seconds * 1000, 2) for stage, seconds in spent.items()})
         if answer.grounding is not None:
@@ -152,6 +128,31 @@ class Answerer:
         _log(answer)
         await self._keep(run, answer)
         yield DoneEvent(answer)
+
+    async def _standalone(self, asking: Asking) -> Standalone:
+        """The question as one that needs no history."""
+        model = self._models.fast or self._models.strong if self._settings.answers.rewrite else None
+        tier = Tier.FAST if self._models.fast is not None else Tier.STRONG
+        return await standing_alone(asking.query, model, asking.context("rewrite", tier, REWRITE_PROMPT))
+
+    def _begin(self, asking: Asking, standing: Standalone, result: SearchResult, old: frozenset[int]) -> Run:
+        # a reader per answer: its stemmer may move to a worker thread but is never used by two at once
+        reader = Reader()
+        evidence = [Evidence.of(reader, passage.indexed) for passage in result.passages]
+        scorer = self._make_scorer(reader, evidence)
+        return Run(
+            asking=asking,
+            question=standing.question,
+            result=result,
+            old=old,
+            policy=asking.query.unsupported or self._settings.answers.unsupported,
+            reader=reader,
+            evidence=evidence,
+            scorer=scorer,
+            extractor=Extractor(reader, scorer, self._means.embedder),
+            usages=[standing.usage] if standing.usage is not None else [],
+            decisions=[standing.decision] if standing.decision is not None else [],
+        )
 
     def _find(self, scope: Scope, query: AnswerQuery) -> tuple[SearchResult, frozenset[int]]:
         """What was found, cut to what is answered from, and which of it comes from replaced documents. Blocking."""
@@ -211,7 +212,7 @@ class Answerer:
             run.question,
             [sentence.text for sentence in answer.sentences],
             [passage.indexed for passage in run.passages],
-            run.context("judge", run.tier or Tier.AUTO, JUDGE_PROMPT),
+            run.asking.context("judge", run.tier or Tier.AUTO, JUDGE_PROMPT),
         )
         sentences = tuple(map(with_opinion, answer.sentences, told.opinions))
         return replace(answer, sentences=sentences, usage=answer.usage.plus(told.usage))
@@ -233,14 +234,14 @@ class Answerer:
         """Whether a model answered the same before, over the same passages; `run.cached` then is that answer."""
         if self._means.cache is None:
             return False
-        run.cached = await asyncio.to_thread(self._means.cache.get, run.scope, self._key(run))
+        run.cached = await asyncio.to_thread(self._means.cache.get, run.asking.scope, self._key(run))
         if run.cached is not None:
             run.decide("cache", "used")
         return run.cached is not None
 
     async def _keep(self, run: Run, answer: Answer) -> None:
         if self._means.cache is not None and run.cached is None and self._settings.answers.cache is not Caching.OFF:
-            await asyncio.to_thread(self._means.cache.put, run.scope, self._key(run), answer)
+            await asyncio.to_thread(self._means.cache.put, run.asking.scope, self._key(run), answer)
 
     def _key(self, run: Run) -> AnswerKey:
         recipe = Recipe(
@@ -248,9 +249,9 @@ class Answerer:
             language="",  # the question's own, so that the question tells it
             prompt_version=self._settings.llm.prompt,
             model=self._models.names,
-            tier=run.query.tier,
+            tier=run.asking.query.tier,
         )
-        return answer_key(run.scope, run.question, run.passages, run.old, recipe)
+        return answer_key(run.asking.scope, run.question, run.passages, run.old, recipe)
 
     async def _extract(self, run: Run) -> list[SentenceEvent]:
         """Sentences of the sources, or a refusal where they don't answer."""

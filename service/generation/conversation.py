@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -28,6 +28,15 @@ _SHORT_QUESTION_WORDS = 4
 _REMEMBERED_TURNS = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Standalone:
+    """A question that needs no history, what it took to make it so, and how that was decided if it was to be."""
+
+    question: str
+    usage: Usage | None = None
+    decision: Decision | None = None
+
+
 def needs_history(query: AnswerQuery) -> bool:
     """Whether the question can't stand alone: short, or pointing back at earlier turns."""
     asked = query.question.strip()
@@ -35,26 +44,25 @@ def needs_history(query: AnswerQuery) -> bool:
     return bool(query.history) and (short or _FOLLOW_UP.search(asked) is not None)
 
 
-async def standing_alone(
-    query: AnswerQuery, model: ChatModel | None, context: CallContext
-) -> tuple[str, Usage | None, Decision | None]:
-    """The question as one that needs no history, what it cost to make it so, and how that was decided.
+async def standing_alone(query: AnswerQuery, model: ChatModel | None, context: CallContext) -> Standalone:
+    """The question as one that needs no history.
 
     What the model says is used only if it adds nothing that was not said; else, or where it fails, rules do it.
     """
     if model is None or not needs_history(query):
-        return by_rules(query), None, None
+        return Standalone(by_rules(query))
     prompt = render_rewrite(query.question, query.history)
     try:
         completed = await complete(model, replace(prompt.request(REWRITE_TOKENS), context=context))
     except ModelFailure as failure:
         log.warning("rewrite_failed", reason=failure.reason)
-        return by_rules(query), None, Decision("rewrite", "by rules", (failure.reason,))
+        return Standalone(by_rules(query), None, Decision("rewrite", "by rules", (failure.reason,)))
     rewritten = read_rewrite(completed.text)
     accepted = await asyncio.to_thread(accept_rewrite, query.question, query.history, rewritten)
     if accepted is None:
-        return by_rules(query), completed.usage, Decision("rewrite", "by rules", ("the model changed what is asked",))
-    return accepted, completed.usage, Decision("rewrite", model.name)
+        decision = Decision("rewrite", "by rules", ("the model changed what is asked",))
+        return Standalone(by_rules(query), completed.usage, decision)
+    return Standalone(accepted, completed.usage, Decision("rewrite", model.name))
 
 
 def by_rules(query: AnswerQuery) -> str:

@@ -39,7 +39,7 @@ async def mend(run: Run, writer: Writer, hold: HoldBack, max_output_tokens: int)
     passages = [passage.indexed for passage in run.passages]
     prompt = render_repair(run.question, passages, given, run.old)
     request = prompt.request(max_output_tokens)
-    context = run.context("repair", writer.tier, REPAIR_PROMPT)
+    context = run.asking.context("repair", writer.tier, REPAIR_PROMPT)
     completed = await complete(writer.model, replace(request, context=context))
     run.usages.append(completed.usage)
     repairs = read_repair(completed.text, structured=completed.structured, shown=len(passages), asked=len(failing))

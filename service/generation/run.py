@@ -42,19 +42,29 @@ UNSUPPORTED_MESSAGE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A question as it came, with the id that its answer will have; `began` is a reading of `perf_counter`."""
+
+    scope: Scope
+    query: AnswerQuery
+    answer_id: str
+    began: float
+
+    def context(self, purpose: str, tier: Tier, prompt_version: str) -> CallContext:
+        """What a call to a model is filed under."""
+        return CallContext(self.scope.tenant, self.answer_id, purpose, tier, prompt_version)
+
+
 @dataclass(slots=True)
 class Run:
-    """One answer in the making. `question` stands alone; `started` is a reading of `perf_counter`."""
+    """One answer in the making. `question` stands alone; `old` are indexes of passages of replaced documents."""
 
-    query: AnswerQuery
+    asking: Asking
     question: str
-    answer_id: str
-    scope: Scope
     result: SearchResult
-    passages: Sequence[Passage]
     old: frozenset[int]
     policy: Policy
-    started: float
     reader: Reader
     evidence: Sequence[Evidence]
     scorer: GroundingScorer
@@ -73,6 +83,11 @@ class Run:
 
     def __post_init__(self) -> None:
         self.restart()
+
+    @property
+    def passages(self) -> Sequence[Passage]:
+        """What it is answered from, best first."""
+        return self.result.passages
 
     def restart(self) -> None:
         """Begin the draft anew, nothing of it having been shown."""
@@ -107,10 +122,6 @@ class Run:
     def usage(self) -> Usage:
         """What all calls took together: nothing if there was none, unknown where one of them told nothing."""
         return reduce(Usage.plus, self.usages, Usage(0, 0, 0.0))
-
-    def context(self, purpose: str, tier: Tier, prompt_version: str) -> CallContext:
-        """What a call to a model is filed under."""
-        return CallContext(self.scope.tenant, self.answer_id, purpose, tier, prompt_version)
 
     def answer(self, timings_ms: dict[str, float]) -> Answer:
         """The whole answer."""

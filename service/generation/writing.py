@@ -85,7 +85,7 @@ class ModelWriting:
         """
         writers, decision = await asyncio.to_thread(
             route,
-            run.query.tier,
+            run.asking.query.tier,
             self._models,
             lambda: signals_of(run.reader, run.question, run.evidence, run.result.relevance),
         )
@@ -166,7 +166,7 @@ class ModelWriting:
         prompt = way.prompt.render(run.question, [passage.indexed for passage in run.passages], run.old)
         request = replace(
             prompt.request(way.max_output_tokens, way.temperature),
-            context=run.context("answer", writer.tier, way.prompt.version),
+            context=run.asking.context("answer", writer.tier, way.prompt.version),
         )
         reader = AnswerReader(len(run.passages))
         room = way.max_output_tokens * _CHARACTERS_PER_TOKEN
@@ -233,4 +233,4 @@ class ModelWriting:
             run.decide("repair", writer.model.name, failure.reason)
 
     def _in_time(self, run: Run) -> bool:
-        return perf_counter() - run.started < self._settings.repair_within_s
+        return perf_counter() - run.asking.began < self._settings.repair_within_s
