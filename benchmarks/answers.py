@@ -116,7 +116,7 @@ async def ask(settings: ServiceSettings, cases: Sequence[GoldenCase], *, raw: bo
     async with open_reading(settings) as reading, open_chat_models(settings) as models:
         model = TappedModel(models.fast) if models.fast is not None else None
         answerer = Answerer(
-            retriever(reading.searcher, settings), Models(fast=model), settings, means_of(reading.corpus)
+            retriever(reading.searcher, settings), Models(fast=model), settings, means_of(reading.corpus, settings)
         )
         for case in cases:
             asked = await _listen(answerer, case.question, settings.retrieval.answer_passages)

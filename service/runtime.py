@@ -96,11 +96,14 @@ async def open_reading(settings: ServiceSettings, metrics: Metrics | None = None
         reranker = await _enter(stack, open_reranker(settings.reranker, models_dir))
         searcher = Searcher(corpus, settings.retrieval, SecondLook(reranker, settings.reranker))
         cache = AnswerCache(KeptAnswers(corpus.database))
-        entailment = await asyncio.to_thread(open_entailment, corpus.embedder, settings.grounding, models_dir)
-        means = replace(means_of(corpus), cache=cache, entailment=entailment, judge=_judge(models, settings))
+        means = replace(
+            await asyncio.to_thread(means_of, corpus, settings), cache=cache, judge=_judge(models, settings)
+        )
         answerer = Answerer(retriever(searcher, settings), models, settings, means)
         contexts = ContextBuilder(searcher, corpus, counter)
-        yield Reading(corpus, searcher, contexts, answerer, cache, Verifier(corpus.get_chunks, scorers(entailment)))
+        yield Reading(
+            corpus, searcher, contexts, answerer, cache, Verifier(corpus.get_chunks, scorers(means.entailment))
+        )
 
 
 @asynccontextmanager
@@ -135,11 +138,13 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
         )
 
 
-def means_of(corpus: Corpus) -> Means:
-    """What answers over a corpus are made with, as far as the corpus has it."""
+def means_of(corpus: Corpus, settings: ServiceSettings) -> Means:
+    """What answers over a corpus are made with, but for what belongs to a service. Reads weights from disk."""
+    models_dir = settings.models_dir or settings.data_dir / MODELS_FOLDER
     return Means(
         content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
         embedder=corpus.embedder,
+        entailment=open_entailment(corpus.embedder, settings.grounding, models_dir),
     )
 
 

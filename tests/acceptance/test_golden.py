@@ -153,6 +153,6 @@ def _answer(bench: Bench, question: str) -> Answer:
         retriever(Searcher(corpus, settings.retrieval), settings),
         Models(),
         settings,
-        means_of(corpus),
+        means_of(corpus, settings),
     )
     return asyncio.run(collect(answerer.answer(SCOPE, AnswerQuery(question=question))))
