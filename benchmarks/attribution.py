@@ -23,8 +23,9 @@ from ingestion.corpus.records import IndexedChunk
 from service.generation.answers import AnswerQuery
 from service.generation.attribution import Attributor
 from service.generation.citations import CitedSentence, leads_in
+from service.generation.entailment.entailment import open_entailment
 from service.generation.evidence import Evidence, Reader
-from service.generation.grounding import GroundingScorer
+from service.generation.grounding import scorers
 from service.generation.sentences import UnitKind, units_of
 from service.quality.golden import load_golden
 from service.runtime import open_reading, retriever
@@ -60,12 +61,13 @@ async def retrieve(settings: ServiceSettings, questions: Sequence[str]) -> list[
 def report(questions: Sequence[str], shown: Sequence[Sequence[IndexedChunk]]) -> None:
     """Print counts, and the passages found for sentences whose own was taken away."""
     reader = Reader()
-    scorer = GroundingScorer(reader)
+    make_scorer = scorers(open_entailment())
     counts: Counter[str] = Counter()
     doubtful: dict[str, str] = {}
     started = perf_counter()
     for question, passages in zip(questions, shown, strict=True):
         evidence = [Evidence.of(reader, passage) for passage in passages]
+        scorer = make_scorer(reader, evidence)
         everything = Attributor(reader, scorer, evidence, question)
         for at, text in _sentences(reader, evidence):
             sources = everything.judge(CitedSentence(text, "", ())).sources
