@@ -117,7 +117,7 @@ def _show_end(console: Console, answer: dict[str, Any]) -> None:
     if left_out := withheld(answer["grounding"]):
         _say(console, left_out, "yellow")
     if answer["degraded"]:
-        _say(console, degraded(answer["degraded"]), "yellow")
+        _say(console, degraded(answer["degraded"], answered=answer["answered"]), "yellow")
     if cost := cost_of(answer):
         _say(console, cost, "dim")
 

@@ -79,9 +79,10 @@ def withheld(grounding: Mapping[str, Any] | None) -> str | None:
     return f"{what} left out because the sources do not support {them}"
 
 
-def degraded(told: Mapping[str, Any]) -> str:
+def degraded(told: Mapping[str, Any], *, answered: bool) -> str:
     """`degraded (model_timeout): sentences of the sources are shown instead`."""
-    return f"degraded ({told['reason']}): {_MODES.get(told['mode'], told['mode'])}"
+    shown = _MODES.get(told["mode"], told["mode"]) if answered else "the sources alone were looked at"
+    return f"degraded ({told['reason']}): {shown}"
 
 
 def cost_of(answer: Mapping[str, Any]) -> str:
