@@ -1,4 +1,4 @@
-"""Fits the models of service/generation/answerability.py from the samples of benchmarks.answerability."""
+"""Fits the models of service/generation/extracting/answerability.py from the samples of benchmarks.answerability."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from benchmarks.answerability import Found, is_good
 from benchmarks.calibration import Vector, auroc, predict
 from benchmarks.calibration import fit as fit_logistic
-from service.generation.answerability import ANSWERS, BY_MEANING, BY_WORDS, HOPELESS, STRETCH, WORDS_ONLY
-from service.generation.fallback import Ranked
+from service.generation.extracting.answerability import ANSWERS, BY_MEANING, BY_WORDS, HOPELESS, STRETCH, WORDS_ONLY
+from service.generation.extracting.fallback import Ranked
 from service.retrieval.results import RelevanceLabel
 
 DEVELOPMENT, OTHER = "development", "clapnq"

@@ -1,7 +1,8 @@
 """What an answer without a model is worth: answered, refused, from the right document, with the expected facts.
 
 `python -m benchmarks.answerability` prints the tables in docs/quality/answerability.md; `--fit` also fits the models
-of service/generation/answerability.py and prints their coefficients, cross-validated. `--data DIR` keeps the corpora.
+of service/generation/extracting/answerability.py and prints their coefficients, cross-validated. `--data DIR` keeps
+the corpora.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from ingestion.corpus.records import Document, DocumentId, DocumentSource
 from ingestion.parsing import DocumentParser
 from ingestion.pipeline import Pipeline
 from ingestion.settings import Settings
-from service.generation.asking import Asked
-from service.generation.candidates import Candidate, candidates_of
-from service.generation.evidence import Reader
-from service.generation.fallback import Extractor, Ranked
-from service.generation.freshness import LOOKED_AT, OPENING_CHARS, give_way, outdated
-from service.generation.grounding import GroundingScorer
-from service.generation.stretches import Extract
+from service.generation.checking.evidence import Reader
+from service.generation.checking.grounding import GroundingScorer
+from service.generation.extracting.asking import Asked
+from service.generation.extracting.candidates import Candidate, candidates_of
+from service.generation.extracting.fallback import Extractor, Ranked
+from service.generation.extracting.freshness import LOOKED_AT, OPENING_CHARS, give_way, outdated
+from service.generation.extracting.stretches import Extract
 from service.quality.golden import load_golden, names_document
 from service.retrieval.query import SearchQuery
 from service.retrieval.results import Passage, Relevance, RelevanceLabel

@@ -42,8 +42,8 @@ from service.generation.answers import (
     SentenceEvent,
     SupportLabel,
 )
-from service.generation.llm import Models
-from service.generation.models import open_chat_models
+from service.generation.models.llm import Models
+from service.generation.models.opening import open_chat_models
 from service.quality.golden import GoldenCase, load_golden, names_document
 from service.runtime import means_of, open_reading, retriever
 from service.settings import ServiceSettings

@@ -21,12 +21,12 @@ from benchmarks.answers import ingest
 from benchmarks.corpora import REPO, SCOPE
 from ingestion.corpus.records import IndexedChunk
 from service.generation.answers import AnswerQuery
-from service.generation.attribution import Attributor
+from service.generation.checking.attribution import Attributor
+from service.generation.checking.entailment.entailment import open_entailment
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.grounding import scorers
+from service.generation.checking.sentences import UnitKind, units_of
 from service.generation.citations import CitedSentence, leads_in
-from service.generation.entailment.entailment import open_entailment
-from service.generation.evidence import Evidence, Reader
-from service.generation.grounding import scorers
-from service.generation.sentences import UnitKind, units_of
 from service.quality.golden import load_golden
 from service.runtime import open_reading, retriever
 from service.settings import ServiceSettings

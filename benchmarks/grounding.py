@@ -25,11 +25,11 @@ from benchmarks.grounding_fit import Fitted, Table, fit, tabulate, write
 from ingestion.corpus.embedding import Embedder, WordVectors, open_embedder
 from ingestion.settings import EmbedderSettings
 from service.generation.answers import Support, SupportLabel
-from service.generation.entailment import entailment
-from service.generation.entailment.entailment import Entailment, EntailmentModel, open_entailment
-from service.generation.entailment.model import load_weights
-from service.generation.evidence import Evidence, Reader
-from service.generation.grounding import CheckedSentence, GroundingScorer
+from service.generation.checking.entailment import entailment
+from service.generation.checking.entailment.entailment import Entailment, EntailmentModel, open_entailment
+from service.generation.checking.entailment.model import load_weights
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.grounding import CheckedSentence, GroundingScorer
 
 WEIGHTS = Path(entailment.__file__).parent / "weights"
 RESAMPLES = 1000

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.generation.evidence import Evidence, Reader
-from service.generation.sentences import ITEM, units_of
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.sentences import ITEM, units_of
 
 FOLDS = 5
 HELD_OUT = 0

@@ -1,4 +1,4 @@
-"""Fits the classifier of service/generation/entailment on four fifths of ragtruth_qa and writes its weights.
+"""Fits the classifier of service/generation/checking/entailment on four fifths of ragtruth_qa and writes its weights.
 
 Choices (features, sizes of the trees, thresholds) are made by cross-validation over these four fifths alone.
 """
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from benchmarks.grounding_data import HELD_OUT, Response, folds
 from ingestion.corpus.embedding import WordVectors
-from service.generation.entailment import entailment
-from service.generation.entailment.entailment import Entailment, EntailmentModel
-from service.generation.entailment.features import is_strange
-from service.generation.entailment.model import Weights
-from service.generation.entailment.words import without_passage_numbers
-from service.generation.evidence import Reader
-from service.generation.exactness import examine
+from service.generation.checking.entailment import entailment
+from service.generation.checking.entailment.entailment import Entailment, EntailmentModel
+from service.generation.checking.entailment.features import is_strange
+from service.generation.checking.entailment.model import Weights
+from service.generation.checking.entailment.words import without_passage_numbers
+from service.generation.checking.evidence import Reader
+from service.generation.checking.exactness import examine
 
 VERSION = "plumbline-entailment@1"
 FALSE_ALARMS = 0.1

@@ -25,11 +25,11 @@ from ingestion.chunking.chunker import Chunker
 from ingestion.parsing import DocumentParser
 from ingestion.settings import ChunkingSettings, ParsingSettings
 from service.generation.answers import SupportLabel
+from service.generation.checking.entailment.entailment import open_entailment
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.grounding import GroundingScorer, scorers
+from service.generation.checking.sentences import UnitKind, units_of
 from service.generation.citations import leads_in
-from service.generation.entailment.entailment import open_entailment
-from service.generation.evidence import Evidence, Reader
-from service.generation.grounding import GroundingScorer, scorers
-from service.generation.sentences import UnitKind, units_of
 
 PASSAGES = 6
 LONGEST = 600

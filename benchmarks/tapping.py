@@ -9,7 +9,7 @@ from time import perf_counter
 
 from service.errors import ModelFailure
 from service.generation.citations import NOT_IN_SOURCES, CitedSentence, leads_in
-from service.generation.llm import ChatDelta, ChatModel, ChatRequest
+from service.generation.models.llm import ChatDelta, ChatModel, ChatRequest
 from service.generation.structured import AnswerReader
 
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.corpora import eval_data
-from service.generation.evidence import Evidence, Reader
-from service.generation.exactness import Findings, examine
-from service.generation.sentences import units_of
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.exactness import Findings, examine
+from service.generation.checking.sentences import units_of
 
 _VETO = re.compile(r"(?P<kind>[a-z ]+):missing |(?P<other>conflict|negation):")
 

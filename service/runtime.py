@@ -19,12 +19,12 @@ from service.access.keys import Keys
 from service.generation.answering import Answerer, Means, Retrieve
 from service.generation.answers import AnswerQuery
 from service.generation.caching import AnswerCache
-from service.generation.entailment.entailment import open_entailment
-from service.generation.freshness import LOOKED_AT
-from service.generation.grounding import scorers
-from service.generation.judging import Judge
-from service.generation.llm import Models
-from service.generation.models import open_chat_models
+from service.generation.checking.entailment.entailment import open_entailment
+from service.generation.checking.grounding import scorers
+from service.generation.checking.judging import Judge
+from service.generation.extracting.freshness import LOOKED_AT
+from service.generation.models.llm import Models
+from service.generation.models.opening import open_chat_models
 from service.generation.verification import Verifier
 from service.ledger.answer_cache import KeptAnswers
 from service.ledger.database import migrate_ledger

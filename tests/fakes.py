@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from service.errors import ModelFailure
-from service.generation.llm import ChatDelta, ChatMessage, ChatRequest, Usage
+from service.generation.models.llm import ChatDelta, ChatMessage, ChatRequest, Usage
 
 Step = str | Usage | ChatDelta | ModelFailure | asyncio.Event
 """A piece of text, the usage, a whole delta, a failure to raise, or an event to wait for before going on."""

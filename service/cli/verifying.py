@@ -178,8 +178,8 @@ def _remote(remote: Remote) -> Verify:
 def _local(stack: ExitStack, scope: Scope) -> Verify:
     """Checks in this process. The corpus is opened only once a line names chunks."""
     from service.api.verifying import verify_item
-    from service.generation.entailment.entailment import open_entailment
-    from service.generation.grounding import scorers
+    from service.generation.checking.entailment.entailment import open_entailment
+    from service.generation.checking.grounding import scorers
     from service.generation.verification import Verifier
 
     opened: list[Any] = []

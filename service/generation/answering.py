@@ -34,14 +34,14 @@ from service.generation.answers import (
     Tier,
 )
 from service.generation.caching import AnswerCache, AnswerKey, Recipe, answer_key
+from service.generation.checking.entailment.entailment import EntailmentModel
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.grounding import scorers
+from service.generation.checking.judging import Judge, with_opinion
 from service.generation.conversation import Standalone, standing_alone
-from service.generation.entailment.entailment import EntailmentModel
-from service.generation.evidence import Evidence, Reader
-from service.generation.fallback import Extractor
-from service.generation.freshness import LOOKED_AT, OPENING_CHARS, give_way, outdated
-from service.generation.grounding import scorers
-from service.generation.judging import Judge, with_opinion
-from service.generation.llm import Models
+from service.generation.extracting.fallback import Extractor
+from service.generation.extracting.freshness import LOOKED_AT, OPENING_CHARS, give_way, outdated
+from service.generation.models.llm import Models
 from service.generation.prompts import JUDGE_PROMPT, REWRITE_PROMPT
 from service.generation.run import Asking, Run
 from service.generation.writing import ModelWriting

@@ -10,7 +10,7 @@ from typing import Literal
 from ingestion.corpus.filters import Filter
 from ingestion.corpus.records import ChunkId, Document, Span
 from service.errors import ModelFailureReason
-from service.generation.llm import Usage
+from service.generation.models.llm import Usage
 from service.retrieval.results import Relevance, SearchResult
 from service.settings import Policy
 

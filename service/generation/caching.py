@@ -19,9 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 from ingestion.corpus.records import DocumentKey
 from ingestion.corpus.scope import Scope
 from service.generation.answers import Answer, Degraded, GroundingLabel, SentenceEvent
+from service.generation.checking.facts import is_technical
 from service.generation.citations import with_citations
-from service.generation.facts import is_technical
-from service.generation.llm import Usage
+from service.generation.models.llm import Usage
 from service.ledger.answer_cache import KeptAnswers
 from service.retrieval.results import Passage, Relevance
 

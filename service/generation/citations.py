@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from service.generation.facts import CODE_SPAN
-from service.generation.sentences import CITATION, ITEM, Unit, UnitKind, next_unit
+from service.generation.checking.facts import CODE_SPAN
+from service.generation.checking.sentences import CITATION, ITEM, Unit, UnitKind, next_unit
 
 NOT_IN_SOURCES = "NOT_IN_SOURCES"
 """What the prompt asks a model to say when the passages do not hold the answer."""

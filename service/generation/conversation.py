@@ -14,7 +14,7 @@ import structlog
 from service.errors import ModelFailure
 from service.generation.answers import AnswerQuery, Decision
 from service.generation.followups import REWRITE_TOKENS, accept_rewrite, read_rewrite, render_rewrite
-from service.generation.llm import CallContext, ChatModel, Usage, complete
+from service.generation.models.llm import CallContext, ChatModel, Usage, complete
 
 log = structlog.get_logger(__name__)
 

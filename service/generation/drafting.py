@@ -17,11 +17,11 @@ from service.generation.answers import (
     Support,
     SupportLabel,
 )
-from service.generation.attribution import Attributor, Judged
+from service.generation.checking.attribution import Attributor, Judged
+from service.generation.checking.evidence import Evidence
+from service.generation.checking.grounding import OwnCitations, summarise
 from service.generation.citations import CitedSentence, with_citations
-from service.generation.evidence import Evidence
-from service.generation.grounding import OwnCitations, summarise
-from service.generation.stretches import Extract
+from service.generation.extracting.stretches import Extract
 from service.retrieval.results import Passage
 
 VERBATIM = Support(SupportLabel.SUPPORTED, 1.0, ("verbatim",))

@@ -9,10 +9,10 @@ import re
 from collections.abc import Sequence
 
 from service.generation.answers import Turn
-from service.generation.evidence import Reader
+from service.generation.checking.evidence import Reader
+from service.generation.checking.sentences import CITATION
 from service.generation.languages import Languages
 from service.generation.prompts import REWRITE_PROMPT, PromptPurpose, RenderedPrompt, load_prompt
-from service.generation.sentences import CITATION
 from service.generation.structured import without_thinking
 
 REWRITE_TOKENS = 96

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from service.generation.answers import SupportLabel
-from service.generation.attribution import Judged
+from service.generation.checking.attribution import Judged
 from service.settings import Policy
 
 UNSUPPORTED = frozenset({SupportLabel.UNSUPPORTED, SupportLabel.CONTRADICTED})

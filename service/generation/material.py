@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ingestion.corpus.records import ChunkId, IndexedChunk, Span
-from service.generation.evidence import Evidence, Reader, Reading
-from service.generation.exactness import window_states
-from service.generation.sentences import FENCE
+from service.generation.checking.evidence import Evidence, Reader, Reading
+from service.generation.checking.exactness import window_states
+from service.generation.checking.sentences import FENCE
 
 _LEAST_CHARS = 4_000
 _MOST_CHARS = 8_000

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from service.generation.answers import Support
-from service.generation.attribution import Judged
+from service.generation.checking.attribution import Judged
 from service.generation.citations import CitedSentence
 from service.generation.holding import UNSUPPORTED, HoldBack
-from service.generation.llm import complete
+from service.generation.models.llm import complete
 from service.generation.prompts import REPAIR_PROMPT
 from service.generation.repairs import Repairs, read_repair, render_repair
 from service.generation.routing import Writer

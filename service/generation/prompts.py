@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 
 from ingestion.corpus.records import IndexedChunk
 from ingestion.errors import ConfigurationError
-from service.generation.llm import ChatMessage, ChatRequest, Structured
+from service.generation.models.llm import ChatMessage, ChatRequest, Structured
 from service.generation.quoting import Quoting, quote_passages, quote_text
 
 ANSWER_PROMPT = "answer@3"

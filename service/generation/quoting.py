@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from ingestion.corpus.records import IndexedChunk
+from service.generation.checking.facts import CODE_SPAN
+from service.generation.checking.sentences import UnitKind, units_of
 from service.generation.citations import leads_in
-from service.generation.facts import CODE_SPAN
-from service.generation.sentences import UnitKind, units_of
 
 
 class Quoting(StrEnum):

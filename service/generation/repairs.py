@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingestion.corpus.records import IndexedChunk
+from service.generation.checking.sentences import FENCE
 from service.generation.citations import CitationParser, CitedSentence
 from service.generation.jsonstream import JsonPath, JsonStream
 from service.generation.prompts import REPAIR_PROMPT, PromptPurpose, RenderedPrompt, load_prompt
 from service.generation.quoting import quote_passages
-from service.generation.sentences import FENCE
 from service.generation.structured import cited_sentences, passage_numbers, without_thinking
 
 _LINE = re.compile(r"[ \t>*-]{0,4}(?:sentence )?(\d{1,2})[*]{0,2}:[*]{0,2}[ \t]*", re.IGNORECASE)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from service.generation.answers import Decision, SupportLabel, Tier
-from service.generation.asking import Asked
-from service.generation.evidence import Evidence, Reader
-from service.generation.grounding import GroundingScorer
-from service.generation.llm import ChatModel, Models
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.grounding import GroundingScorer
+from service.generation.extracting.asking import Asked
+from service.generation.models.llm import ChatModel, Models
 from service.retrieval.results import Relevance, RelevanceLabel
 
 LONG_QUESTION_WORDS = 40

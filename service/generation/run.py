@@ -19,14 +19,14 @@ from service.generation.answers import (
     SentenceEvent,
     Tier,
 )
-from service.generation.attribution import Attributor, Judged
 from service.generation.caching import replayed, served_again
+from service.generation.checking.attribution import Attributor, Judged
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.grounding import GroundingScorer
 from service.generation.drafting import Draft
-from service.generation.evidence import Evidence, Reader
-from service.generation.fallback import Extractor
-from service.generation.grounding import GroundingScorer
-from service.generation.llm import CallContext, Usage
-from service.generation.nearest import nearest
+from service.generation.extracting.fallback import Extractor
+from service.generation.extracting.nearest import nearest
+from service.generation.models.llm import CallContext, Usage
 from service.retrieval.results import Passage, SearchResult
 from service.settings import Policy
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from service.errors import ModelFailure, ModelFailureReason
+from service.generation.checking.sentences import FENCE, ITEM
 from service.generation.citations import NOT_IN_SOURCES, CitationParser, CitedSentence
 from service.generation.declining import finds_nothing
 from service.generation.jsonstream import JsonPath, JsonStream
-from service.generation.llm import ChatDelta
-from service.generation.sentences import FENCE, ITEM
+from service.generation.models.llm import ChatDelta
 
 _OPENING = re.compile(
     r"\A\s*(?:`{3}\w*\s+)?(?=\{\s*[\"}]|\[\s*\{)|(?=\{\s*\"(?:answered|sentences|answer|response)\"\s*:)"

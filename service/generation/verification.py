@@ -14,10 +14,10 @@ from ingestion.corpus.records import ChunkId, IndexedChunk, Span
 from ingestion.corpus.scope import Scope
 from ingestion.errors import InvalidRequest
 from service.generation.answers import AnsweredSentence, Grounding, SupportLabel
-from service.generation.attribution import ADDED, CORRECTED, Attributor, Judged
+from service.generation.checking.attribution import ADDED, CORRECTED, Attributor, Judged
+from service.generation.checking.evidence import Reader
+from service.generation.checking.grounding import GroundingScorer, MakeScorer, OwnCitations, scorers, summarise
 from service.generation.citations import CitationParser, CitedSentence
-from service.generation.evidence import Reader
-from service.generation.grounding import GroundingScorer, MakeScorer, OwnCitations, scorers, summarise
 from service.generation.material import GivenPassage, Material
 
 MAX_NUMBER = 999

@@ -16,13 +16,13 @@ import structlog
 
 from service.errors import ModelFailure, ModelFailureReason
 from service.generation.answers import RefusalReason, SentenceEvent, Tier
-from service.generation.attribution import Judged
+from service.generation.checking.attribution import Judged
 from service.generation.citations import NOT_IN_SOURCES, CitedSentence
 from service.generation.declining import declines
 from service.generation.holding import HoldBack
 from service.generation.languages import Languages
-from service.generation.llm import ChatDelta, Models, Usage
 from service.generation.mending import mend
+from service.generation.models.llm import ChatDelta, Models, Usage
 from service.generation.prompts import Prompt, PromptPurpose, load_prompt
 from service.generation.routing import Writer, route, signals_of
 from service.generation.run import UNSUPPORTED_MESSAGE, Run

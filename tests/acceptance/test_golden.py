@@ -14,8 +14,8 @@ from ingestion.parsing.formats import SUFFIXES
 from ingestion.sources.files import Attributes, read_files, select_files
 from service.generation.answering import Answerer, collect
 from service.generation.answers import Answer, AnswerQuery
-from service.generation.fallback import MAX_STRETCHES
-from service.generation.llm import Models
+from service.generation.extracting.fallback import MAX_STRETCHES
+from service.generation.models.llm import Models
 from service.quality.golden import Evaluation, GoldenCase, evaluate, load_golden, names_document
 from service.retrieval.results import RelevanceLabel
 from service.retrieval.search import Searcher

@@ -35,7 +35,7 @@ LAYERED = (
     "service.ledger",
     "service.retrieval",
     "service.retrieval.reranking.cross_encoder",
-    "service.generation.providers",
+    "service.generation.models.providers",
     "service.runtime",
     "service.app",
     "service.cli",
@@ -47,7 +47,7 @@ ALLOWED = {
     "service.app": "fastapi",
     "service.ui": "starlette",
     "service.runtime": "ingestion.jobs",
-    "service.generation.providers": "openai",
+    "service.generation.models.providers": "openai",
     "service.retrieval": "ingestion.corpus.index",
     "service.retrieval.reranking.cross_encoder": "torch",
     "ingestion.jobs": "dbos",
@@ -67,7 +67,7 @@ FORBIDDEN = {
     "DBOS is known only": ("service.runtime", "dbos"),
     "unstructured and the other parsing": ("ingestion.pipeline", "unstructured"),
     "FastAPI and Starlette": ("service.ui", "fastapi"),
-    "Model weights run only": ("service.generation.providers", "torch"),
+    "Model weights run only": ("service.generation.models.providers", "torch"),
     "The OpenAI client": ("service.runtime", "openai"),
 }
 

@@ -12,9 +12,9 @@ import pytest
 from pydantic import SecretStr
 
 from service.errors import ModelFailure
-from service.generation.llm import ChatMessage, ChatModel, ChatRequest, Structured, Usage
-from service.generation.providers import OpenAIChatModel
-from service.generation.resilience import ResiliencePolicy, resilient
+from service.generation.models.llm import ChatMessage, ChatModel, ChatRequest, Structured, Usage
+from service.generation.models.providers import OpenAIChatModel
+from service.generation.models.resilience import ResiliencePolicy, resilient
 from service.settings import LLMSettings
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from benchmarks.tapping import Call, RawAnswer, TappedModel, finished_s, raw_answer
-from service.generation.llm import ChatDelta, ChatMessage, ChatRequest
+from service.generation.models.llm import ChatDelta, ChatMessage, ChatRequest
 from tests.fakes import saying
 
 

@@ -41,7 +41,7 @@ from service.generation.caching import (
     normalised,
     served_again,
 )
-from service.generation.llm import Usage
+from service.generation.models.llm import Usage
 from service.ledger.answer_cache import LONGEST_TEXT, KeptAnswers
 from service.ledger.database import migrate_ledger
 from service.ledger.tables import cached_answers

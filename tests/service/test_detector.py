@@ -10,10 +10,10 @@ from transformers import AutoConfig, BertConfig, BertForTokenClassification
 
 from ingestion.errors import ModelIntegrityError, ModelUnavailable
 from service.generation.answers import SupportLabel
-from service.generation.entailment.detector import open_detector
-from service.generation.entailment.entailment import Entailment, open_entailment
-from service.generation.evidence import Evidence, Reader
-from service.generation.grounding import GroundingScorer
+from service.generation.checking.entailment.detector import open_detector
+from service.generation.checking.entailment.entailment import Entailment, open_entailment
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.grounding import GroundingScorer
 from service.settings import GroundingSettings
 from tests.cross_encoders import save_overlap_encoder
 

@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 from ingestion.corpus.embedding import Embedder, open_embedder
 from ingestion.settings import EmbedderSettings
 from service.generation.answers import SupportLabel
-from service.generation.entailment.alignment import alignment_features, rarity_features
-from service.generation.entailment.copying import is_copied
-from service.generation.entailment.entailment import (
+from service.generation.checking.entailment.alignment import alignment_features, rarity_features
+from service.generation.checking.entailment.copying import is_copied
+from service.generation.checking.entailment.entailment import (
     FULL_NAMES,
     LEXICAL_NAMES,
     Entailment,
     EntailmentModel,
     open_entailment,
 )
-from service.generation.entailment.model import load_weights
-from service.generation.entailment.words import passage_numbers, without_passage_numbers
-from service.generation.evidence import Evidence, Reader
-from service.generation.grounding import GroundingScorer
-from service.generation.sentences import UnitKind
+from service.generation.checking.entailment.model import load_weights
+from service.generation.checking.entailment.words import passage_numbers, without_passage_numbers
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.grounding import GroundingScorer
+from service.generation.checking.sentences import UnitKind
 from service.settings import GroundingSettings
 
 SAMPLE_DOCS = Path(__file__).parents[2] / "sample_docs"

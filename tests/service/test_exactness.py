@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from service.generation.evidence import Evidence, Reader
-from service.generation.exactness import Findings, examine
-from service.generation.facts import FactKind
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.exactness import Findings, examine
+from service.generation.checking.facts import FactKind
 
 LAG = "The replica counts as lost when it is more than 16 MB behind the primary for 5 minutes."
 DEPENDS = "The gateway depends on addrbook. Support calls Kittiwake before the Platform lead."

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.generation.facts import FactKind, FactText, facts_of
+from service.generation.checking.facts import FactKind, FactText, facts_of
 
 
 def stated(said: str, source: str) -> bool:

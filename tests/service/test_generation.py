@@ -10,7 +10,6 @@ import pytest
 from ingestion.corpus.records import Document
 from ingestion.corpus.scope import Scope
 from service.errors import ModelFailure, ModelFailureReason
-from service.generation.answerability import HOPELESS
 from service.generation.answering import Answerer, Means, collect
 from service.generation.answers import (
     Answer,
@@ -28,8 +27,9 @@ from service.generation.answers import (
     Turn,
 )
 from service.generation.conversation import by_rules
-from service.generation.freshness import give_way
-from service.generation.llm import ChatModel, Models, Usage
+from service.generation.extracting.answerability import HOPELESS
+from service.generation.extracting.freshness import give_way
+from service.generation.models.llm import ChatModel, Models, Usage
 from service.generation.prompts import ANSWER_PROMPT
 from service.retrieval.results import RelevanceLabel, SearchResult
 from service.settings import AnswerSettings, LLMSettings, ServiceSettings

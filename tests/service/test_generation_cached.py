@@ -23,7 +23,7 @@ from service.generation.answers import (
     SentenceEvent,
 )
 from service.generation.caching import AnswerCache
-from service.generation.llm import Models, Usage
+from service.generation.models.llm import Models, Usage
 from service.ledger.answer_cache import KeptAnswers
 from service.ledger.database import migrate_ledger
 from service.retrieval.results import SearchResult

@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from service.generation.answerability import HOPELESS
-from service.generation.asking import Asked
-from service.generation.candidates import candidates_of
-from service.generation.evidence import Reader
-from service.generation.facts import CODE_SPAN
-from service.generation.fallback import MAX_STRETCHES, Extractor
-from service.generation.grounding import GroundingScorer
-from service.generation.grouping import groups_of
-from service.generation.nearest import nearest
-from service.generation.sentences import UnitKind
-from service.generation.stretches import Extract
+from service.generation.checking.evidence import Reader
+from service.generation.checking.facts import CODE_SPAN
+from service.generation.checking.grounding import GroundingScorer
+from service.generation.checking.sentences import UnitKind
+from service.generation.extracting.answerability import HOPELESS
+from service.generation.extracting.asking import Asked
+from service.generation.extracting.candidates import candidates_of
+from service.generation.extracting.fallback import MAX_STRETCHES, Extractor
+from service.generation.extracting.grouping import groups_of
+from service.generation.extracting.nearest import nearest
+from service.generation.extracting.stretches import Extract
 from service.retrieval.results import Passage, Relevance, RelevanceLabel
 from tests.service.generation_parts import indexed
 

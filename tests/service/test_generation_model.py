@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from service.errors import ModelFailureReason
 from service.generation.answers import AnsweredSentence, Degraded, DegradedMode, SupportLabel
-from service.generation.attribution import Attributor, Judged
+from service.generation.checking.attribution import Attributor, Judged
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.grounding import GroundingScorer
 from service.generation.citations import CitedSentence
-from service.generation.evidence import Evidence, Reader
-from service.generation.grounding import GroundingScorer
-from service.generation.llm import ChatDelta
+from service.generation.models.llm import ChatDelta
 from service.generation.prompts import load_prompt
 from tests.fakes import ScriptedModel, saying
 from tests.service.generation_parts import BACKUPS, CODES, RESTART, found, indexed, operations

@@ -19,8 +19,8 @@ from service.generation.answers import (
     SupportLabel,
     Tier,
 )
-from service.generation.judging import Judge
-from service.generation.llm import ChatModel, Models, Usage
+from service.generation.checking.judging import Judge
+from service.generation.models.llm import ChatModel, Models, Usage
 from service.retrieval.results import RelevanceLabel, SearchResult
 from service.settings import AnswerSettings, LLMSettings, Policy, ServiceSettings
 from tests.fakes import ScriptedModel, saying

@@ -10,8 +10,8 @@ from ingestion.corpus.scope import Scope
 from service.errors import ModelFailure, ModelFailureReason
 from service.generation.answering import Answerer, collect
 from service.generation.answers import Answer, AnswerQuery, Decision, RefusalReason, Support, SupportLabel, Turn
-from service.generation.llm import Models, Usage
 from service.generation.mending import what_is_wrong
+from service.generation.models.llm import Models, Usage
 from service.retrieval.results import SearchResult
 from service.settings import AnswerSettings, Policy, ServiceSettings
 from tests.fakes import ScriptedModel, Step

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.generation.answers import AnsweredSentence, GroundingLabel, Support, SupportLabel
-from service.generation.evidence import Evidence, Reader
-from service.generation.facts import FactText, facts_of
-from service.generation.grounding import GroundingScorer, OwnCitations, summarise
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.facts import FactText, facts_of
+from service.generation.checking.grounding import GroundingScorer, OwnCitations, summarise
 from tests.service.generation_parts import BACKUPS, CODES, PREFIX, RESTART, indexed
 
 EVIDENCE = "\n\n".join((RESTART, CODES, BACKUPS))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.generation.answers import Support, SupportLabel
-from service.generation.attribution import Judged
-from service.generation.grounding import OwnCitations
+from service.generation.checking.attribution import Judged
+from service.generation.checking.grounding import OwnCitations
 from service.generation.holding import UNSUPPORTED, HoldBack
 from service.settings import Policy
 

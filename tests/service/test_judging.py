@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import ModelFailure, ModelFailureReason
 from service.generation.answers import AnsweredSentence, Support, SupportLabel
-from service.generation.judging import Judge, Opinion, read_opinions, with_opinion
+from service.generation.checking.judging import Judge, Opinion, read_opinions, with_opinion
 from tests.fakes import ScriptedModel, saying
 
 SENTENCES = ["Drain the node.", "It takes\n30 seconds."]

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from ingestion.errors import InvalidRequest
 from service.errors import ModelFailure
 from service.errors import ModelFailureReason as Reason
-from service.generation.llm import CallContext, ChatDelta, ChatModel, Usage, complete
-from service.generation.metering import Meter, Metered
-from service.generation.pricing import Price
-from service.generation.resilience import resilient
+from service.generation.models.llm import CallContext, ChatDelta, ChatModel, Usage, complete
+from service.generation.models.metering import Meter, Metered
+from service.generation.models.pricing import Price
+from service.generation.models.resilience import resilient
 from service.ledger.model_calls import ModelCall
 from service.retrieval.tokens import TokenCounter
 from tests.chat_endpoint import SCENARIOS

@@ -12,9 +12,9 @@ from sqlalchemy import Engine, select, text
 
 from ingestion.corpus.database import open_database
 from ingestion.settings import Settings
-from service.generation.llm import CallContext, ChatModel, ChatRequest
-from service.generation.metering import Meter, Metered
-from service.generation.resilience import resilient
+from service.generation.models.llm import CallContext, ChatModel, ChatRequest
+from service.generation.models.metering import Meter, Metered
+from service.generation.models.resilience import resilient
 from service.ledger.database import migrate_ledger
 from service.ledger.metrics import Metrics
 from service.ledger.model_calls import CallRecorder, ModelCall, open_recorder

@@ -11,8 +11,8 @@ from pydantic import SecretStr, ValidationError
 
 from ingestion.errors import ConfigurationError
 from service.errors import ModelFailureReason as Reason
-from service.generation.llm import Models
-from service.generation.models import open_chat_models
+from service.generation.models.llm import Models
+from service.generation.models.opening import open_chat_models
 from service.ledger.model_calls import ModelCall
 from service.settings import LLMOutput, LLMSettings, LLMStrongSettings, ServiceSettings
 from tests.chat_endpoint import SCENARIOS, saying

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from service.errors import ModelFailureReason as Reason
-from service.generation.llm import ChatModel
-from service.generation.output_forms import OutputForm, OutputForms
+from service.generation.models.llm import ChatModel
+from service.generation.models.output_forms import OutputForm, OutputForms
 from service.settings import LLMOutput
 from tests.chat_endpoint import DONE, Endpoint, Reply, failing, line, saying, streaming, structured_only
 from tests.chat_endpoint import running_endpoint as running

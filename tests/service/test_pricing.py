@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.errors import ConfigurationError
-from service.generation.llm import Usage
-from service.generation.pricing import Price, PriceTable, load_prices
+from service.generation.models.llm import Usage
+from service.generation.models.pricing import Price, PriceTable, load_prices
 
 PRICE = Price(model="m", input_usd=1, cached_input_usd=0.1, output_usd=10, source="a test", date=date(2026, 11, 1))
 

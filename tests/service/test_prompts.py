@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ingestion.errors import ConfigurationError
 from service.generation.answering import Answerer
 from service.generation.citations import CitedSentence
-from service.generation.llm import ChatDelta, ChatMessage, Models
+from service.generation.models.llm import ChatDelta, ChatMessage, Models
 from service.generation.prompts import ANSWER_PROMPT, Prompt, PromptPurpose, RenderedPrompt, load_prompt, prompts
 from service.generation.quoting import Quoting
 from service.generation.structured import AnswerReader

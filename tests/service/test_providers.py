@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.errors import ModelFailureReason as Reason
-from service.generation.llm import ChatModel, Usage
+from service.generation.models.llm import ChatModel, Usage
 from service.settings import LLMSettings
 from tests.chat_endpoint import DONE, GOOD, SCENARIOS, Do, Endpoint, Reply, deaf, failing, line, nobody, streaming
 from tests.chat_endpoint import running_endpoint as running

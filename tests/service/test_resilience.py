@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from service.errors import ModelFailure
 from service.errors import ModelFailureReason as Reason
-from service.generation.llm import ChatDelta, ChatModel, ChatRequest, Usage
-from service.generation.resilience import Breaker, Deadline, Pace, ResiliencePolicy, Retries, Slots, resilient
+from service.generation.models.llm import ChatDelta, ChatModel, ChatRequest, Usage
+from service.generation.models.resilience import Breaker, Deadline, Pace, ResiliencePolicy, Retries, Slots, resilient
 from tests.fakes import ScriptedModel, Step, saying
 from tests.service.model_parts import MESSAGES, QUICK, REQUEST, drain, failure_of, run
 

@@ -22,7 +22,7 @@ from service.access.principals import DEFAULT_TENANT
 from service.app import app_for
 from service.errors import ModelFailure, ModelFailureReason
 from service.generation.answering import Answerer
-from service.generation.llm import Models
+from service.generation.models.llm import Models
 from service.runtime import Runtime, open_runtime, retriever
 from service.settings import ServiceSettings
 from tests.fakes import ScriptedModel

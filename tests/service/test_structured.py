@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.errors import ModelFailure, ModelFailureReason
 from service.generation.citations import NOT_IN_SOURCES, CitedSentence
-from service.generation.llm import ChatDelta
+from service.generation.models.llm import ChatDelta
 from service.generation.structured import AnswerReader, StructuredParser
 
 TEXTS = st.sampled_from(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ingestion.corpus.records import ChunkId, IndexedChunk
 from ingestion.errors import InvalidRequest
 from service.generation.answers import AnsweredSentence, GroundingLabel, SupportLabel
-from service.generation.evidence import Reader
+from service.generation.checking.evidence import Reader
 from service.generation.material import GivenPassage, Material
 from service.generation.verification import MAX_SENTENCES, Verification, VerificationQuery, Verifier
 from tests.service.generation_parts import BACKUPS, CODES, PREFIX, RESTART, SCOPE, indexed

@@ -18,7 +18,7 @@ from service.api.problems import RESPONSES, request_id_of
 from service.api.replies import IdempotencyKey, fingerprint_of, once, reply
 from service.generation.answering import collect
 from service.generation.answers import Answer, AnswerEvent, DoneEvent
-from service.generation.judging import JUDGED_CHECK
+from service.generation.checking.judging import JUDGED_CHECK
 from service.ledger.metrics import ANSWERS, JUDGED, RELEVANCE
 from service.runtime import Runtime
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.generation.evidence import Evidence
-from service.generation.sentences import ITEM
+from service.generation.checking.evidence import Evidence
+from service.generation.checking.sentences import ITEM
 
 _MARKS = str.maketrans("", "", "*")
 _STOPS = ".!;: "

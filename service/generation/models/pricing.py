@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ingestion.errors import ConfigurationError
-from service.generation.llm import Usage
+from service.generation.models.llm import Usage
 
 _MILLION = 1_000_000
 _SNAPSHOT = re.compile(r"[-@](\d{4}-\d{2}-\d{2}|\d{8})$")
@@ -85,7 +85,7 @@ def load_prices(extra: Path | None = None) -> PriceTable:
 
     Raises: ConfigurationError that says what is wrong with the file.
     """
-    shipped = files("service.generation").joinpath("prices.toml").read_text("utf-8")
+    shipped = files("service.generation.models").joinpath("prices.toml").read_text("utf-8")
     prices = _read(shipped, "the shipped price table")
     if extra is None:
         return PriceTable(prices)

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from service.generation.llm import Structured
+from service.generation.models.llm import Structured
 from service.settings import LLMOutput
 
 log = structlog.get_logger(__name__)

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from service.generation.entailment.words import PassageWords, Words, beginning, runs_of
-from service.generation.exactness import Findings
-from service.generation.wording import NEGATORS
+from service.generation.checking.entailment.words import PassageWords, Words, beginning, runs_of
+from service.generation.checking.exactness import Findings
+from service.generation.checking.wording import NEGATORS
 
 _LABEL = re.compile(r"[^:\n]{2,60}:\s\S")
 _CUES = {

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from service.generation.evidence import STOPWORDS, Evidence
-from service.generation.wording import NEGATORS
+from service.generation.checking.evidence import STOPWORDS, Evidence
+from service.generation.checking.wording import NEGATORS
 
 if TYPE_CHECKING:
     from Stemmer import Stemmer

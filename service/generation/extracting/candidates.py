@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from service.generation.evidence import EvidenceUnit, Reader
-from service.generation.facts import Fact
-from service.generation.grouping import EMPHASIS, LONGEST_LIST, blocks_of, groups_of, is_step, of, opens
-from service.generation.sentences import Unit, UnitKind
+from service.generation.checking.evidence import EvidenceUnit, Reader
+from service.generation.checking.facts import Fact
+from service.generation.checking.sentences import Unit, UnitKind
+from service.generation.extracting.grouping import EMPHASIS, LONGEST_LIST, blocks_of, groups_of, is_step, of, opens
 from service.retrieval.results import Passage
 
 _HEADING_WORDS = 6

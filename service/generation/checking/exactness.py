@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from service.generation.evidence import Evidence, EvidenceUnit, Reading, Window
-from service.generation.facts import Fact, FactKind
-from service.generation.wording import COPIED, Comparison, Difference, Entry, Sort, compare, folded_words
+from service.generation.checking.evidence import Evidence, EvidenceUnit, Reading, Window
+from service.generation.checking.facts import Fact, FactKind
+from service.generation.checking.wording import COPIED, Comparison, Difference, Entry, Sort, compare, folded_words
 
 SAME_STATEMENT = 0.6
 """Share of a sentence's stems in one unit from which the two speak of the same thing, so that they can conflict."""

@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 import structlog
 
 from service.errors import ModelFailure, ModelFailureReason
-from service.generation.llm import ChatDelta, ChatModel, ChatRequest
+from service.generation.models.llm import ChatDelta, ChatModel, ChatRequest
 from service.settings import LLMSettings
 
 log = structlog.get_logger(__name__)

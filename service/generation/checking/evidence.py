@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ingestion.corpus.records import IndexedChunk, Span
-from service.generation.commands import CODE_SPAN, CommandText
-from service.generation.facts import Fact, FactKind, FactText, is_technical, read_facts
-from service.generation.sentences import Unit, UnitKind, units_of
-from service.generation.wording import NEGATORS, Entry, folded_words, row_of
+from service.generation.checking.commands import CODE_SPAN, CommandText
+from service.generation.checking.facts import Fact, FactKind, FactText, is_technical, read_facts
+from service.generation.checking.sentences import Unit, UnitKind, units_of
+from service.generation.checking.wording import NEGATORS, Entry, folded_words, row_of
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _FUNCTION_WORDS = """

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 
-from service.generation.factkinds import Fact, FactKind
-from service.generation.facts import ReadFacts, agree
+from service.generation.checking.factkinds import Fact, FactKind
+from service.generation.checking.facts import ReadFacts, agree
 
 NEGATORS = frozenset({"not", "no", "never", "without", "cannot", "nor", "neither", "none", "nobody", "nothing"})
 _DENIES = NEGATORS | {"avoid", "refrain"}

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from service.generation.candidates import Candidate
-from service.generation.facts import CODE_SPAN
-from service.generation.grouping import is_step, of, opens
-from service.generation.sentences import FENCE, Unit, UnitKind
+from service.generation.checking.facts import CODE_SPAN
+from service.generation.checking.sentences import FENCE, Unit, UnitKind
+from service.generation.extracting.candidates import Candidate
+from service.generation.extracting.grouping import is_step, of, opens
 
 PARAGRAPH = 500
 """Characters up to which a paragraph or list is shown whole around its sentence."""

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from service.generation.evidence import Reader
-from service.generation.facts import Fact, FactKind, facts_of, is_technical
+from service.generation.checking.evidence import Reader
+from service.generation.checking.facts import Fact, FactKind, facts_of, is_technical
 
 _ASKING_STEMS = frozenset(
     (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from service.generation.factkinds import Fact, FactKind, Found
+from service.generation.checking.factkinds import Fact, FactKind, Found
 
 _EXACT_UNITS: dict[str, tuple[str, float]] = {
     "ms": ("s", 0.001), "millisecond": ("s", 0.001),

@@ -15,7 +15,7 @@ from enum import StrEnum
 from ingestion.corpus.records import IndexedChunk
 from service.errors import ModelFailure
 from service.generation.answers import AnsweredSentence, Support
-from service.generation.llm import CallContext, ChatModel, Usage, complete
+from service.generation.models.llm import CallContext, ChatModel, Usage, complete
 from service.generation.prompts import JUDGE_PROMPT, PromptPurpose, load_prompt
 from service.generation.quoting import quote_passages
 from service.generation.structured import without_thinking

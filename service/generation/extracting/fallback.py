@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from ingestion.corpus.embedding import Embedder
 from ingestion.corpus.records import ChunkId
-from service.generation.answerability import (
+from service.generation.answers import SupportLabel
+from service.generation.checking.evidence import Evidence, Reader
+from service.generation.checking.grounding import GroundingScorer
+from service.generation.extracting.answerability import (
     EMBEDDED,
     STRETCH,
     WORDS_ONLY,
@@ -33,13 +36,10 @@ from service.generation.answerability import (
     text_of,
     weigh,
 )
-from service.generation.answers import SupportLabel
-from service.generation.asking import Asked
-from service.generation.candidates import Candidate, candidates_of
-from service.generation.evidence import Evidence, Reader
-from service.generation.grounding import GroundingScorer
+from service.generation.extracting.asking import Asked
+from service.generation.extracting.candidates import Candidate, candidates_of
+from service.generation.extracting.stretches import Extract, rendered, stretch_around
 from service.generation.languages import Languages
-from service.generation.stretches import Extract, rendered, stretch_around
 from service.retrieval.results import Passage, Relevance
 
 MAX_STRETCHES = 4

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 
 from service.generation.answers import AnsweredSentence, Grounding, GroundingLabel, Support, SupportLabel
-from service.generation.entailment.copying import is_copied
-from service.generation.entailment.entailment import Entailment, EntailmentModel, Opinion
-from service.generation.entailment.model import Thresholds
-from service.generation.entailment.words import without_passage_numbers
-from service.generation.evidence import Evidence, EvidenceUnit, Reader, Reading, Window
-from service.generation.exactness import Findings, examine, window_states
-from service.generation.sentences import FENCE
+from service.generation.checking.entailment.copying import is_copied
+from service.generation.checking.entailment.entailment import Entailment, EntailmentModel, Opinion
+from service.generation.checking.entailment.model import Thresholds
+from service.generation.checking.entailment.words import without_passage_numbers
+from service.generation.checking.evidence import Evidence, EvidenceUnit, Reader, Reading, Window
+from service.generation.checking.exactness import Findings, examine, window_states
+from service.generation.checking.sentences import FENCE
 
 METHOD = "lexical@1"
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from service.generation.answers import Support, SupportLabel
+from service.generation.checking.evidence import Evidence, Reader, Reading, Window
+from service.generation.checking.facts import FactKind, facts_of
+from service.generation.checking.grounding import CheckedSentence, GroundingScorer, OwnCitations
 from service.generation.citations import CitedSentence, leads_in
-from service.generation.evidence import Evidence, Reader, Reading, Window
-from service.generation.facts import FactKind, facts_of
-from service.generation.grounding import CheckedSentence, GroundingScorer, OwnCitations
 from service.generation.languages import Languages
 
 ADDED = "citation:added"

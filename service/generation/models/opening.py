@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from service.generation.answers import Tier
-from service.generation.llm import ChatModel, Models
-from service.generation.metering import Meter, Metered, RecordCall
-from service.generation.pricing import PriceTable, load_prices
-from service.generation.providers import DEFAULT_BASE_URL, OpenAIChatModel
-from service.generation.resilience import ResiliencePolicy, resilient
+from service.generation.models.llm import ChatModel, Models
+from service.generation.models.metering import Meter, Metered, RecordCall
+from service.generation.models.pricing import PriceTable, load_prices
+from service.generation.models.providers import DEFAULT_BASE_URL, OpenAIChatModel
+from service.generation.models.resilience import ResiliencePolicy, resilient
 from service.retrieval.tokens import TokenCounter
 from service.settings import LLMSettings, ServiceSettings
 

@@ -13,17 +13,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingestion.corpus.embedding import Embedder, WordVectors
-from service.generation.entailment import alignment, features
-from service.generation.entailment.alignment import Vectors, alignment_features, rarity_features, unit_rows
-from service.generation.entailment.features import Claim, is_strange, lexical_features, new_words
-from service.generation.entailment.model import Thresholds, Weights, load_weights
-from service.generation.entailment.words import PassageWords, WordReader, passage_numbers, without_passage_numbers
-from service.generation.evidence import Evidence
-from service.generation.exactness import Findings
+from service.generation.checking.entailment import alignment, features
+from service.generation.checking.entailment.alignment import Vectors, alignment_features, rarity_features, unit_rows
+from service.generation.checking.entailment.features import Claim, is_strange, lexical_features, new_words
+from service.generation.checking.entailment.model import Thresholds, Weights, load_weights
+from service.generation.checking.entailment.words import (
+    PassageWords,
+    WordReader,
+    passage_numbers,
+    without_passage_numbers,
+)
+from service.generation.checking.evidence import Evidence
+from service.generation.checking.exactness import Findings
 from service.settings import GroundingSettings
 
 if TYPE_CHECKING:
-    from service.generation.entailment.detector import Detector
+    from service.generation.checking.entailment.detector import Detector
 
 LEXICAL_NAMES = features.NAMES
 FULL_NAMES = (*features.NAMES, *alignment.NAMES)
@@ -69,7 +74,7 @@ def open_entailment(
     settings = settings or GroundingSettings()
     detector = None
     if settings.model is not None:
-        from service.generation.entailment.detector import open_detector
+        from service.generation.checking.entailment.detector import open_detector
 
         assert models_dir is not None
         detector = open_detector(settings, models_dir)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from service.generation.sentences import ITEM, Unit, UnitKind, units_of
+from service.generation.checking.sentences import ITEM, Unit, UnitKind, units_of
 
 LONGEST_LIST = 700
 """Characters of a list, with the sentence that opens it, that can be shown as one piece."""

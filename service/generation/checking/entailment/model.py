@@ -112,7 +112,7 @@ class Weights:
 
 def load_weights(name: str) -> Weights:
     """The packaged weights, `lexical` or `full`."""
-    file = resources.files("service.generation.entailment") / "weights" / f"{name}.json"
+    file = resources.files("service.generation.checking.entailment") / "weights" / f"{name}.json"
     return Weights.of(json.loads(file.read_text(encoding="utf-8")))
 
 

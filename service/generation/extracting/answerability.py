@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from ingestion.corpus.embedding import Embedder
 from ingestion.corpus.pinning import steady
-from service.generation.asking import Asked
-from service.generation.candidates import Candidate
-from service.generation.facts import FactKind
-from service.generation.sentences import UnitKind
+from service.generation.checking.facts import FactKind
+from service.generation.checking.sentences import UnitKind
+from service.generation.extracting.asking import Asked
+from service.generation.extracting.candidates import Candidate
 from service.retrieval.calibration import Logistic
 from service.retrieval.results import Passage
 

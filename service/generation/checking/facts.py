@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_interface
 
-from service.generation.commands import CODE_SPAN, CommandText, code_lines, flat
-from service.generation.factkinds import Fact, FactKind, Found
-from service.generation.quantities import converts, quantities_of, same_day, same_time, spelled
+from service.generation.checking.commands import CODE_SPAN, CommandText, code_lines, flat
+from service.generation.checking.factkinds import Fact, FactKind, Found
+from service.generation.checking.quantities import converts, quantities_of, same_day, same_time, spelled
 
 __all__ = ["CODE_SPAN", "Fact", "FactKind", "FactText", "facts_of", "is_technical", "read_facts"]
 

@@ -12,8 +12,8 @@ from time import time
 from typing import TYPE_CHECKING, Any, cast
 
 from service.errors import ModelFailure, ModelFailureReason
-from service.generation.llm import ChatDelta, ChatRequest, Usage
-from service.generation.output_forms import OutputForm, OutputForms, is_rejection
+from service.generation.models.llm import ChatDelta, ChatRequest, Usage
+from service.generation.models.output_forms import OutputForm, OutputForms, is_rejection
 from service.settings import LLMSettings
 
 if TYPE_CHECKING:

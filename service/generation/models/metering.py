@@ -15,9 +15,9 @@ import structlog
 
 from ingestion.errors import PlumblineError
 from service.errors import ModelFailure, ModelFailureReason
-from service.generation.llm import CallContext, ChatDelta, ChatModel, ChatRequest, Usage
-from service.generation.pricing import Price
-from service.generation.resilience import Wrapper
+from service.generation.models.llm import CallContext, ChatDelta, ChatModel, ChatRequest, Usage
+from service.generation.models.pricing import Price
+from service.generation.models.resilience import Wrapper
 from service.ledger.model_calls import ModelCall
 
 log = structlog.get_logger(__name__)
