@@ -205,7 +205,10 @@ class AnswerSettings(_Group):
     )
     repair: bool = Field(True, description="ask once for better sentences where the sources do not support some")
     repair_within_s: float = Field(
-        20.0, ge=0, description="a repair, or a second model, is begun only so soon after the question"
+        20.0,
+        ge=0,
+        description="a repair, or a second model, is begun only so soon after the question; a repair takes no longer "
+        "than this either",
     )
     cache: Caching = Field(
         Caching.DEGRADED,

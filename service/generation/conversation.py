@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, replace
+from time import monotonic
 
 import structlog
 
@@ -25,6 +26,8 @@ _FOLLOW_UP = re.compile(
     re.IGNORECASE,
 )
 _SHORT_QUESTION_WORDS = 4
+_PATIENCE_S = 15.0
+"""A rewrite that takes longer is not waited for: rules do it at once."""
 _REMEMBERED_TURNS = 2
 
 
@@ -52,8 +55,9 @@ async def standing_alone(query: AnswerQuery, model: ChatModel | None, context: C
     if model is None or not needs_history(query):
         return Standalone(by_rules(query))
     prompt = render_rewrite(query.question, query.history)
+    request = replace(prompt.request(REWRITE_TOKENS), context=context, ends_at_s=monotonic() + _PATIENCE_S)
     try:
-        completed = await complete(model, replace(prompt.request(REWRITE_TOKENS), context=context))
+        completed = await complete(model, request)
     except ModelFailure as failure:
         log.warning("rewrite_failed", reason=failure.reason)
         return Standalone(by_rules(query), None, Decision("rewrite", "by rules", (failure.reason,)))

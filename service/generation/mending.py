@@ -28,8 +28,10 @@ _IN_WORDS: Mapping[str, str] = {
 """What a failing check means, by what stands before its colon; facts and conflicts speak for themselves."""
 
 
-async def mend(run: Run, writer: Writer, hold: HoldBack, max_output_tokens: int) -> None:
+async def mend(run: Run, writer: Writer, hold: HoldBack, max_output_tokens: int, ends_at_s: float) -> None:
     """Ask once about the failing sentences of `hold` and put what is better in their place.
+
+    `ends_at_s`: until when, on the clock of `time.monotonic`.
 
     Raises:
         ModelFailure: see `ChatModel.stream`.
@@ -40,7 +42,7 @@ async def mend(run: Run, writer: Writer, hold: HoldBack, max_output_tokens: int)
     prompt = render_repair(run.question, passages, given, run.old)
     request = prompt.request(max_output_tokens)
     context = run.asking.context("repair", writer.tier, REPAIR_PROMPT)
-    completed = await complete(writer.model, replace(request, context=context))
+    completed = await complete(writer.model, replace(request, context=context, ends_at_s=ends_at_s))
     run.usages.append(completed.usage)
     repairs = read_repair(completed.text, structured=completed.structured, shown=len(passages), asked=len(failing))
     better = await asyncio.to_thread(

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import structlog
 
@@ -123,6 +123,7 @@ class ModelWriting:
             if successor is None or run.draft.sentences:
                 for event in run.show(hold.release()):
                     yield event
+                run.withheld = hold.withheld
             raise
         if run.refusal is not None:
             return
@@ -227,7 +228,8 @@ class ModelWriting:
     async def _mend(self, run: Run, writer: Writer, hold: HoldBack) -> None:
         """Ask once for better sentences in the place of those that fail; if that fails too, they stay as they are."""
         try:
-            await mend(run, writer, hold, self._ways[writer.tier].max_output_tokens)
+            ends_at_s = monotonic() + self._settings.repair_within_s
+            await mend(run, writer, hold, self._ways[writer.tier].max_output_tokens, ends_at_s)
         except ModelFailure as failure:
             log.warning("repair_failed", reason=failure.reason)
             run.decide("repair", writer.model.name, failure.reason)
