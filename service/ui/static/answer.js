@@ -73,8 +73,10 @@ class AnswerView {
   addSentence(sentence) {
     this.sentences += 1;
     const label = sentence.support?.label ?? "unsupported";
-    // Each claim is an item of a list here already: the dash of the source's list would be a second mark.
-    const body = el("div", { class: "claim-text" }, render(sentence.text.replace(/^\s*[-*+][ \t]+/, "")));
+    // Each claim is an item of a list here already: the dash of a single item would be a second mark.
+    const single = (sentence.text.match(/^[ \t]*[-*+][ \t]/gm) ?? []).length < 2;
+    const text = single ? sentence.text.replace(/^\s*[-*+][ \t]+/, "") : sentence.text;
+    const body = el("div", { class: "claim-text" }, render(text));
     const numbers = (sentence.citations ?? []).map((citation) => citation.n ?? citation);
     const last = body.lastElementChild;
     const chips = el("span", { class: "cites" }, numbers.map((n) => this.#chip(n)));

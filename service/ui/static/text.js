@@ -41,8 +41,13 @@ export function render(text) {
   return parts(text).map((part) => {
     if (part.kind === "code") return codeBlock(part.text);
     if (part.kind === "table") return el("pre", { class: "table", tabindex: "0", "aria-label": "Table" }, part.text);
-    return el("div", { class: "prose" }, inline(part.text));
+    return el("div", { class: "prose" }, inline(unwrapped(part.text)));
   });
+}
+
+/** The text with lines joined that an editor broke: long ones before a line that is neither blank nor an item. */
+function unwrapped(text) {
+  return text.replace(/([^\n]{50,})\n(?=\S)(?!(?:[-*+]|\d{1,3}[.)])[ \t])/g, "$1 ");
 }
 
 /** `code`, **bold** and the words of links within the documents (which lead nowhere from here) as nodes. */
