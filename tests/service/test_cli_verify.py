@@ -124,4 +124,6 @@ def test_what_was_left_out_and_why_it_is_less() -> None:
     assert withheld({}) is None
     assert withheld({"withheld_sentences": 1}) == ("1 sentence was left out because the sources do not support it")
     assert "2 sentences were left out" in str(withheld({"withheld_sentences": 2}))
-    assert degraded({"reason": "model_timeout", "mode": "extractive"}).startswith("degraded (model_timeout): ")
+    told = {"reason": "model_timeout", "mode": "extractive"}
+    assert degraded(told, answered=True) == "degraded (model_timeout): sentences of the sources are shown instead"
+    assert "shown" not in degraded(told, answered=False)
