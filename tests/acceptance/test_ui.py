@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,11 @@ from tests.acceptance.ui_parts import (
     EMOJI_QUESTION,
     SAMPLES,
     SWAP,
-    WATCH,
     Site,
     Tab,
     running_model,
     running_site,
+    watched_tab,
 )
 from tests.conftest import chromium_program
 
@@ -54,16 +53,8 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(params=[{"width": 1280, "height": 800}], ids=["desktop"])
 def tab(site: Site, browser: Any, request: pytest.FixtureRequest) -> Iterator[Tab]:
     """A fresh browser profile. Afterwards: nothing was refused by the policy, and the console stayed silent."""
-    with closing(browser.new_context(viewport=request.param, reduced_motion="reduce")) as context:
-        context.set_default_timeout(WAIT_MS)
-        page = context.new_page()
-        page.add_init_script(WATCH)
-        tab = Tab(page, site, [])
-        page.on("console", lambda told: tab.errors.append(told.text) if told.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: tab.errors.append(str(error)))
+    with watched_tab(browser, site, request.param, WAIT_MS) as tab:
         yield tab
-        assert page.evaluate("window.refused") == []
-        assert tab.errors == []
 
 
 def _answer(site: Site, question: str) -> dict[str, Any]:

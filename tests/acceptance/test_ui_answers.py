@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.ui_parts import CHROMIUM, SWAP, WATCH, Site, Tab, running_site
+from tests.acceptance.ui_parts import CHROMIUM, SWAP, Site, Tab, running_site, watched_tab
 from tests.chat_endpoint import Endpoint, Replying, failing, running_endpoint, saying
 from tests.conftest import chromium_program
 
@@ -64,16 +64,8 @@ def browser() -> Iterator[Any]:
 def tab(stage: Stage, browser: Any) -> Iterator[Tab]:
     """A fresh profile; afterwards nothing was refused by the policy, and the console stayed silent."""
     stage.says(SWAPS)
-    with closing(browser.new_context(viewport={"width": 1100, "height": 850}, reduced_motion="reduce")) as context:
-        context.set_default_timeout(60_000)
-        page = context.new_page()
-        page.add_init_script(WATCH)
-        tab = Tab(page, stage.site, [])
-        page.on("console", lambda told: tab.errors.append(told.text) if told.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: tab.errors.append(str(error)))
+    with watched_tab(browser, stage.site, {"width": 1100, "height": 850}, 60_000) as tab:
         yield tab
-        assert page.evaluate("window.refused") == []
-        assert tab.errors == []
 
 
 def _asked(tab: Tab, question: str) -> dict[str, Any]:

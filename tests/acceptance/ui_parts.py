@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -211,3 +211,18 @@ class Tab:
         """Id or class of the element that has the focus."""
         found: str = self.page.evaluate("document.activeElement.id || document.activeElement.className")
         return found
+
+
+@contextmanager
+def watched_tab(browser: Any, site: Site, viewport: Mapping[str, int], timeout_ms: float) -> Iterator[Tab]:
+    """A fresh browser profile. Afterwards: nothing was refused by the policy, and the console stayed silent."""
+    with closing(browser.new_context(viewport=viewport, reduced_motion="reduce")) as context:
+        context.set_default_timeout(timeout_ms)
+        page = context.new_page()
+        page.add_init_script(WATCH)
+        tab = Tab(page, site, [])
+        page.on("console", lambda told: tab.errors.append(told.text) if told.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: tab.errors.append(str(error)))
+        yield tab
+        assert page.evaluate("window.refused") == []
+        assert tab.errors == []

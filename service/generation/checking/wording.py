@@ -29,7 +29,6 @@ _SHORT_GAP = 4
 """Entries in which a lone negator denies what stands around it; in a longer gap it speaks of something else."""
 _DENSE = 0.5
 """Share of the stretch between the first and the last common entry that is common."""
-_LEAST_ENTRIES = 3
 _REACH = 3
 """Entries before the copied stretch in which a negator still speaks about it."""
 _ARTICLES = frozenset({"the", "a", "an"})
