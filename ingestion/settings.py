@@ -166,6 +166,11 @@ class Settings(BaseSettings):
     sources: SourcesSettings = Field(default_factory=SourcesSettings)
     jobs: JobsSettings = Field(default_factory=JobsSettings)
 
+    @property
+    def models_path(self) -> Path:
+        """Where models are kept: `models_dir`, or a folder of the data."""
+        return self.models_dir or self.data_dir / "models"
+
 
 S = TypeVar("S", bound=Settings)
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import structlog
 
-from ingestion.corpus.corpus import MODELS_FOLDER, Corpus, Selection, open_corpus
+from ingestion.corpus.corpus import Corpus, Selection, open_corpus
 from ingestion.corpus.scope import Scope
 from ingestion.jobs import Jobs, open_jobs
 from ingestion.syncing import Sources, SourceStore
@@ -92,8 +92,7 @@ async def open_reading(settings: ServiceSettings, metrics: Metrics | None = None
         recorder = await _enter(stack, open_recorder(corpus.database, metrics or Metrics()))
         counter = TokenCounter()
         models = await stack.enter_async_context(open_chat_models(settings, recorder.record, counter))
-        models_dir = settings.models_dir or settings.data_dir / MODELS_FOLDER
-        reranker = await _enter(stack, open_reranker(settings.reranker, models_dir))
+        reranker = await _enter(stack, open_reranker(settings.reranker, settings.models_path))
         searcher = Searcher(corpus, settings.retrieval, SecondLook(reranker, settings.reranker))
         cache = AnswerCache(KeptAnswers(corpus.database))
         means = replace(
@@ -140,11 +139,10 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
 
 def means_of(corpus: Corpus, settings: ServiceSettings) -> Means:
     """What answers over a corpus are made with, but for what belongs to a service. Reads weights from disk."""
-    models_dir = settings.models_dir or settings.data_dir / MODELS_FOLDER
     return Means(
         content_of=lambda scope, document: corpus.get_content(scope, document.id, document.collection).text,
         embedder=corpus.embedder,
-        entailment=open_entailment(corpus.embedder, settings.grounding, models_dir),
+        entailment=open_entailment(corpus.embedder, settings.grounding, settings.models_path),
     )
 
 

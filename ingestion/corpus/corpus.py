@@ -38,11 +38,10 @@ from ingestion.corpus.writer import CorpusWriter
 from ingestion.errors import BackendUnavailable, ConfigurationError, PlumblineError
 from ingestion.settings import EmbedderSettings, EngineKind, Settings
 
-__all__ = ["EVERYTHING", "MODELS_FOLDER", "Corpus", "CorpusParts", "CorpusView", "Selection", "open_corpus"]
+__all__ = ["EVERYTHING", "Corpus", "CorpusParts", "CorpusView", "Selection", "open_corpus"]
 
 log = structlog.get_logger(__name__)
 
-MODELS_FOLDER = "models"
 _ABANDONED_AFTER = timedelta(hours=1)
 _NOTICE_S = 2.0
 """How long another process may serve the generation before a switch."""
@@ -241,7 +240,7 @@ def open_corpus(settings: Settings) -> Iterator[Corpus]:
         migrate_corpus(database)
         store = GenerationStore(database)
         indexes = stack.enter_context(closing(Indexes(settings.index, settings.data_dir, store.dimension)))
-        pool = EmbedderPool(settings.models_dir or settings.data_dir / MODELS_FOLDER)
+        pool = EmbedderPool(settings.models_path)
         corpus = Corpus(CorpusParts(database, SparseEncoder(), pool, indexes, store, settings))
         stack.callback(corpus.close)
         # Other workers of a server deployment may be at work: only what is long abandoned is swept there.

@@ -19,7 +19,7 @@ from rich.markup import escape
 from sqlalchemy import Engine
 
 import ingestion.corpus.database
-from ingestion.corpus.corpus import MODELS_FOLDER, open_corpus
+from ingestion.corpus.corpus import open_corpus
 from ingestion.corpus.database import DATABASE_FILE, database_url, open_database
 from ingestion.corpus.embedding import plan_embedder
 from ingestion.corpus.lock import exclusive
@@ -124,7 +124,7 @@ def _space(settings: ServiceSettings) -> Iterator[Finding]:
 
 
 def _embedder(settings: ServiceSettings) -> Iterator[Finding]:
-    plan = plan_embedder(settings.embedder, settings.models_dir or settings.data_dir / MODELS_FOLDER)
+    plan = plan_embedder(settings.embedder, settings.models_path)
     started = time.perf_counter()
     embedder = plan.load()
     try:
@@ -148,7 +148,7 @@ def _encodings(_: ServiceSettings) -> Iterator[Finding]:
 
 
 def _reranker(settings: ServiceSettings) -> Iterator[Finding]:
-    with open_reranker(settings.reranker, settings.models_dir or settings.data_dir / MODELS_FOLDER) as reranker:
+    with open_reranker(settings.reranker, settings.models_path) as reranker:
         if isinstance(reranker, NoReranker):
             yield Finding("reranker", Verdict.OK, "none: results stay in their first order")
             return

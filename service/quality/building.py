@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from ingestion.corpus.corpus import MODELS_FOLDER, open_corpus
+from ingestion.corpus.corpus import open_corpus
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import ConfigurationError
 from ingestion.jobs import Job, Jobs, JobState, open_jobs
@@ -33,7 +33,7 @@ def settings_for(settings: ServiceSettings, folder: JudgedFolder, work: Path) ->
     """The same settings with a data folder and an embedded index of the collection's own, below `work`."""
     changes = {
         "data_dir": work / folder.name,
-        "models_dir": settings.models_dir or settings.data_dir / MODELS_FOLDER,
+        "models_dir": settings.models_path,
         "database_url": None,
         "index": IndexSettings(engine=EngineKind.EDGE, rebuild=settings.index.rebuild),
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from ingestion.corpus.corpus import MODELS_FOLDER, open_corpus
+from ingestion.corpus.corpus import open_corpus
 from ingestion.corpus.records import DocumentId
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import ConfigurationError, Conflict
@@ -76,7 +76,7 @@ def build(settings: ServiceSettings, folder: Path, source: SourceDefinition, add
     built = settings.model_copy(
         update={
             "data_dir": folder,
-            "models_dir": settings.models_dir or settings.data_dir / MODELS_FOLDER,
+            "models_dir": settings.models_path,
             "database_url": None,
             "index": IndexSettings(engine=EngineKind.EDGE, rebuild=settings.index.rebuild),
             "sources": settings.sources.model_copy(update={"databases": {_DATABASE: address}}),
