@@ -106,23 +106,36 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> d
 
 _SUBMIT_AND_HANG_ON = """
 import sys
+import threading
 from pathlib import Path
+from sqlalchemy import event
 from ingestion.corpus.corpus import open_corpus
 from ingestion.jobs import open_jobs
 from ingestion.telemetry import configure_logging
 from tests.ingestion.corpora import SCOPE, markdown, settings_for
-from tests.ingestion.test_jobs import DOCUMENTS, _text
+from tests.ingestion.test_jobs import DOCUMENTS, WAIT_S, _text
 
 settings = settings_for(Path(sys.argv[1]), Path(sys.argv[2]))
 configure_logging(settings)
+updates = 0
+halfway = threading.Event()
+
+def stop_midway(connection, cursor, statement, *rest):
+    # The worker stops in the middle of a transaction, with a third of the documents done, until it is killed.
+    global updates
+    updates += statement.startswith("UPDATE job_items")
+    if updates == DOCUMENTS // 3:
+        halfway.set()
+        threading.Event().wait(WAIT_S)
+
 with open_corpus(settings) as corpus, open_jobs(settings, corpus) as jobs:
+    if sys.argv[3] == "midway":
+        event.listen(corpus.database, "before_cursor_execute", stop_midway)
     job = jobs.submit(SCOPE, [markdown(f"d{n}", _text(n)) for n in range(DOCUMENTS)])
-    if sys.argv[3] == "early":
-        print(job.id, flush=True)
-    while not (job := jobs.wait(SCOPE, job.id, 0.02)).state.is_final:
-        if job.done >= DOCUMENTS // 3:
-            print(job.id, flush=True)
-print("finished", flush=True)
+    if sys.argv[3] == "midway":
+        halfway.wait(WAIT_S)
+    print(job.id, flush=True)
+    jobs.wait(SCOPE, job.id, WAIT_S)
 """
 
 
