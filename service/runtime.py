@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -29,8 +29,12 @@ from service.generation.verification import Verifier
 from service.ledger.answer_cache import KeptAnswers
 from service.ledger.database import migrate_ledger
 from service.ledger.idempotency import IdempotencyLedger
+from service.ledger.masking import Masker
 from service.ledger.metrics import Metrics
-from service.ledger.model_calls import open_recorder
+from service.ledger.model_calls import open_recorder as open_calls
+from service.ledger.recording import Recorder, Write, open_recorder
+from service.ledger.secrets import QUERY_HASH, ledger_secret
+from service.ledger.traces import Trace, Traces, write_traces
 from service.retrieval.context import ContextBuilder
 from service.retrieval.query import MAX_QUERY_BYTES, SearchQuery
 from service.retrieval.reranking.opening import open_reranker
@@ -39,10 +43,14 @@ from service.retrieval.results import SearchResult
 from service.retrieval.search import Searcher
 from service.retrieval.tokens import TokenCounter
 from service.settings import ServiceSettings
+from service.tracking.tracker import Tracker
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+WRITERS: Mapping[type, Write] = {Trace: write_traces}
+"""How the ledger writes each kind of record."""
 
 WARM_UP = "how to restart the gateway"
 
@@ -60,6 +68,9 @@ class Runtime:
     answerer: Answerer
     cache: AnswerCache
     verifier: Verifier
+    recorder: Recorder
+    tracker: Tracker
+    traces: Traces
     keys: Keys
     door: Door
     idempotency: IdempotencyLedger
@@ -76,6 +87,8 @@ class Reading:
     answerer: Answerer
     cache: AnswerCache
     verifier: Verifier
+    recorder: Recorder
+    tracker: Tracker
 
 
 @asynccontextmanager
@@ -89,9 +102,12 @@ async def open_reading(settings: ServiceSettings, metrics: Metrics | None = None
     async with AsyncExitStack() as stack:
         corpus = await _enter(stack, open_corpus(settings))
         await asyncio.to_thread(migrate_ledger, corpus.database)
-        recorder = await _enter(stack, open_recorder(corpus.database, metrics or Metrics()))
+        metrics = metrics or Metrics()
+        calls = await _enter(stack, open_calls(corpus.database, metrics))
+        recorder = await _enter(stack, open_recorder(corpus.database, metrics, WRITERS, settings.ledger))
+        masker = Masker(settings.ledger, await asyncio.to_thread(ledger_secret, corpus.database, QUERY_HASH))
         counter = TokenCounter()
-        models = await stack.enter_async_context(open_chat_models(settings, recorder.record, counter))
+        models = await stack.enter_async_context(open_chat_models(settings, calls.record, counter))
         reranker = await _enter(stack, open_reranker(settings.reranker, settings.models_path))
         searcher = Searcher(corpus, settings.retrieval, SecondLook(reranker, settings.reranker))
         cache = AnswerCache(KeptAnswers(corpus.database))
@@ -101,7 +117,14 @@ async def open_reading(settings: ServiceSettings, metrics: Metrics | None = None
         answerer = Answerer(retriever(searcher, settings), models, settings, means)
         contexts = ContextBuilder(searcher, corpus, counter)
         yield Reading(
-            corpus, searcher, contexts, answerer, cache, Verifier(corpus.get_chunks, scorers(means.entailment))
+            corpus,
+            searcher,
+            contexts,
+            answerer,
+            cache,
+            Verifier(corpus.get_chunks, scorers(means.entailment)),
+            recorder,
+            Tracker(recorder, masker, metrics, settings.ledger),
         )
 
 
@@ -130,6 +153,9 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             answerer=reading.answerer,
             cache=reading.cache,
             verifier=reading.verifier,
+            recorder=reading.recorder,
+            tracker=reading.tracker,
+            traces=Traces(corpus.database),
             keys=keys,
             door=door,
             idempotency=IdempotencyLedger(corpus.database),

@@ -257,6 +257,37 @@ class GroundingSettings(_Group):
     )
 
 
+class Content(StrEnum):
+    """What traces keep of the words of questions and answers."""
+
+    KEEP = "keep"
+    HASH = "hash"
+    DROP = "drop"
+
+
+class LedgerSettings(_Group):
+    """What is kept of every search, context pack and answer, and for how long."""
+
+    enabled: bool = Field(True, description="keep a trace of every search, context pack and answer")
+    content: Content = Field(
+        Content.KEEP,
+        description="words of questions and answers in traces: `keep` (masked), `hash` (equal questions can be told, "
+        "their words are gone) or `drop`",
+    )
+    mask: bool = Field(True, description="mask secrets and e-mail addresses in what is kept")
+    candidates: int = Field(30, ge=0, le=500, description="candidate chunks kept per trace, best first, with scores")
+    flush_ms: float = Field(
+        200.0,
+        ge=0,
+        le=10_000,
+        description="longest time between a response and its trace being in the database: what a killed process loses",
+    )
+    max_pending: int = Field(2_000, ge=1, description="records that may wait for the database; more are dropped")
+    trace_days: int = Field(30, ge=0, description="days after which traces are deleted; 0 keeps them")
+    feedback_days: int = Field(365, ge=0, description="days after which feedback is deleted; 0 keeps it")
+    model_call_days: int = Field(400, ge=0, description="days after which billed calls are deleted; 0 keeps them")
+
+
 class ServiceSettings(Settings):
     """Every setting of the API process."""
 
@@ -267,6 +298,7 @@ class ServiceSettings(Settings):
     reranker: RerankerSettings = Field(default_factory=RerankerSettings)
     grounding: GroundingSettings = Field(default_factory=GroundingSettings)
     answers: AnswerSettings = Field(default_factory=AnswerSettings)
+    ledger: LedgerSettings = Field(default_factory=LedgerSettings)
 
     @model_validator(mode="after")
     def _strong_model_has_an_endpoint(self) -> ServiceSettings:

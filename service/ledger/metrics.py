@@ -57,6 +57,12 @@ SOURCE_FAILURES: Final = Metric(
 SOURCE_AGE: Final = Metric(
     "plumbline_source_age_seconds", "Time since the last good sync, of the source where it is longest", kind="gauge"
 )
+LEDGER_WRITTEN: Final = Metric("plumbline_ledger_written_total", "Records written to the ledger")
+LEDGER_DROPPED: Final = Metric(
+    "plumbline_ledger_dropped_total",
+    "Records that the ledger could not keep: `queue_full`, `database`, `invalid` or `closed`",
+    ("reason",),
+)
 
 METRICS: Final = (
     HTTP_REQUESTS,
@@ -73,6 +79,8 @@ METRICS: Final = (
     SOURCES,
     SOURCE_FAILURES,
     SOURCE_AGE,
+    LEDGER_WRITTEN,
+    LEDGER_DROPPED,
 )
 
 

@@ -73,3 +73,133 @@ cached_answers = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Index("ix_cached_answers_created_at", "created_at"),
 )
+
+traces = Table(
+    "traces",
+    metadata,
+    # Of a search and a context pack the query's id; of an answer the answer's, its query's id stands beside it.
+    Column("id", String(36), primary_key=True),
+    Column("query_id", String(36), nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    # `search`, `context` or `answer`.
+    Column("operation", String(16), nullable=False),
+    # Who asked: a key's id, or NULL without a key.
+    Column("key_id", String(16)),
+    Column("request_id", String(128)),
+    # The one that was searched, or that of the best hit.
+    Column("collection", String(128)),
+    # NULL where the settings say that it is not kept. The hash is keyed (`ledger_secrets`).
+    Column("query", Text),
+    Column("query_hash", String(64)),
+    # `ok`, `refused`, `closed` by who asked, or the code of an error.
+    Column("outcome", String(32), nullable=False),
+    Column("hits", Integer, nullable=False),
+    Column("relevance", String(16)),
+    Column("confidence", Float),
+    Column("top_score", Float),
+    Column("margin", Float),
+    Column("legs_agree", Boolean),
+    Column("refusal", String(32)),
+    Column("degraded", String(32)),
+    Column("degraded_mode", String(16)),
+    Column("grounding", String(16)),
+    Column("grounding_score", Float),
+    Column("sentences", Integer),
+    Column("unsupported", Integer),
+    Column("citation_precision", Float),
+    Column("citation_recall", Float),
+    Column("tier", String(16)),
+    Column("model", String(200)),
+    Column("prompt_version", String(64)),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("cost_usd", Float),
+    Column("index_version", String(64)),
+    Column("embedder", String(200)),
+    Column("total_ms", Float, nullable=False),
+    # Milliseconds by stage.
+    Column("timings", JSON, nullable=False),
+    # Keys of the documents that were shown, best first.
+    Column("documents", JSON, nullable=False),
+    # Everything else: candidates with all scores, weights, sentences with verdicts, decisions, the text of the answer.
+    Column("body", JSON, nullable=False),
+    Index("ix_traces_tenant_at", "tenant", "at"),
+    Index("ix_traces_query_id", "query_id"),
+    Index("ix_traces_at", "at"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    # Of `traces`; feedback outlives the trace it is about.
+    Column("trace_id", String(36), nullable=False),
+    # `click`, `rating`, `correction` or `outcome`.
+    Column("kind", String(16), nullable=False),
+    Column("chunk_id", String(36)),
+    Column("rank", Integer),
+    Column("rating", String(8)),
+    Column("text", Text),
+    Column("outcome", String(64)),
+    Column("key_id", String(16)),
+    Column("at", UtcDateTime, nullable=False),
+    Index("ix_feedback_tenant_at", "tenant", "at"),
+    Index("ix_feedback_trace_id", "trace_id"),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    # Counts from 1 without a gap in each tenant.
+    Column("n", Integer, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    # `key:<id>`, `keyless`, `cli:<user>` or `service`.
+    Column("actor", String(128), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(400)),
+    Column("detail", JSON, nullable=False),
+    # SHA-256 over the hash before and everything above.
+    Column("hash", String(64), nullable=False),
+    Index("ix_audit_log_at", "at"),
+)
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    # The last entry of each tenant's chain; its row is locked while the chain grows.
+    Column("tenant", String(64), primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    # `generation`, `prompt` or `model`.
+    Column("kind", String(16), nullable=False),
+    Column("value", String(200), nullable=False),
+    # What it took the place of; NULL: what the settings say.
+    Column("previous", String(200)),
+    # `active`, `superseded` or `rolled_back`.
+    Column("state", String(16), nullable=False),
+    Column("promoted_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    # Why it ended, for people.
+    Column("reason", Text),
+    # The online signals before it, and the bounds within which they must stay.
+    Column("watch", JSON, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Index("ix_releases_kind_state", "kind", "state"),
+)
+
+ledger_secrets = Table(
+    "ledger_secrets",
+    metadata,
+    # Made at random by the first process that needs it; `query_hash` keys the hashes of queries.
+    Column("name", String(32), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)

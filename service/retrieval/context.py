@@ -62,10 +62,10 @@ class ContextBuilder:
         """The most relevant passages that fit. Raises: InvalidRequest for an unknown encoding or a bad filter."""
         self._counter.count("", query.encoding)
         queries = distill(query.text)
-        results = [self._search(scope, text, query.selection) for text in queries]
+        results = tuple(self._search(scope, text, query.selection) for text in queries)
         relevance = max((result.relevance for result in results), key=lambda r: r.confidence, default=NOTHING)
         if relevance.label is RelevanceLabel.NONE:
-            return ContextPack("", (), 0, (), relevance, queries)
+            return ContextPack("", (), 0, (), relevance, queries, results)
         passages = merge(results)
         replaced = self._find_replaced(scope, passages)
         choice = select(passages, replaced)
@@ -78,6 +78,7 @@ class ContextBuilder:
             _left_out(passages, choice, filler, query.max_passages),
             relevance,
             queries,
+            results,
         )
 
     def _search(self, scope: Scope, text: str, selection: Selection) -> SearchResult:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ingestion.corpus.records import IndexedChunk, Span
-from service.retrieval.explanations import HitExplanation, QueryExplanation
+from ingestion.corpus.records import ChunkId, IndexedChunk, Span
+from service.retrieval.candidates import Candidates
+from service.retrieval.explanations import HitExplanation, QueryExplanation, RerankExplanation
+from service.retrieval.fusion import Weights
 from service.retrieval.reranking.reranker import RerankOutcome, RerankSkip
 
 
@@ -36,6 +38,22 @@ class Passage:
     duplicates: tuple[IndexedChunk, ...] = ()
     others: int = 0
     explanation: HitExplanation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTrail:
+    """What the stages of a search left behind, for whoever keeps a record of it; nothing is computed for that.
+
+    `kind` is the query's class by its form, `fitted` the collection whose weights these are (None: they hold anywhere).
+    `candidates` are in the order in which they were to be shown; `reranked` are the scores of the second look.
+    """
+
+    kind: str
+    embedder: str
+    weights: Weights
+    fitted: str | None
+    candidates: Candidates
+    reranked: Mapping[ChunkId, RerankExplanation]
 
 
 class RelevanceLabel(StrEnum):
@@ -83,3 +101,4 @@ class SearchResult:
     rerank: RerankOutcome = field(default_factory=lambda: RerankOutcome(skipped=RerankSkip.OFF))
     explanation: QueryExplanation | None = None
     corrections: tuple[tuple[str, str], ...] = ()
+    trail: SearchTrail | None = None

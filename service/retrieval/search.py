@@ -25,7 +25,7 @@ from service.retrieval.query import Highlighting, SearchMode, SearchQuery, SortO
 from service.retrieval.reading import Hit, Reader
 from service.retrieval.relevance import POOL, Thresholds
 from service.retrieval.reranking.second_look import SecondLook
-from service.retrieval.results import LegScores, Passage, SearchResult
+from service.retrieval.results import LegScores, Passage, SearchResult, SearchTrail
 from service.retrieval.titles import Titles
 from service.retrieval.understanding import Understood, understand
 from service.settings import RetrievalSettings
@@ -154,6 +154,9 @@ class _Search:
             explanation=explainer.query() if explainer else None,
             timings_ms=watch.timings_ms(),
             index_version=self.corpus.index_version,
+            trail=SearchTrail(
+                understood.kind, self.corpus.embedder.name, weights, fitted, ordered.candidates, ordered.reranked
+            ),
         )
 
     def _weights(self, understood: Understood) -> tuple[Weights, str | None]:

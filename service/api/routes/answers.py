@@ -16,11 +16,12 @@ from service.api.events import HEADERS, MEDIA_TYPE, AnswerIds, wire
 from service.api.models.answers import AnswerRequest, AnswerResponse
 from service.api.problems import RESPONSES, request_id_of
 from service.api.replies import IdempotencyKey, fingerprint_of, once, reply
+from service.api.tracking import asked_by, failures_kept
 from service.generation.answering import collect
-from service.generation.answers import Answer, AnswerEvent, DoneEvent
-from service.generation.checking.judging import JUDGED_CHECK
-from service.ledger.metrics import ANSWERS, JUDGED, RELEVANCE
+from service.generation.answers import Answer, AnswerEvent, DoneEvent, RetrievalEvent
+from service.ledger.traces import Operation
 from service.runtime import Runtime
+from service.tracking.tracker import Asked
 
 router = APIRouter(tags=["answers"], responses=RESPONSES)
 
@@ -42,22 +43,22 @@ async def answer(
     body: AnswerRequest, request: Request, principal: Answering, runtime: Running, key: IdempotencyKey = None
 ) -> Response:
     """Every sentence carries citations and its verdict. A model that fails degrades the answer, never the request."""
-    ids = AnswerIds(str(uuid.uuid4()), str(uuid.uuid4()), request_id_of(request))
+    asked = asked_by(principal, request, id_=str(uuid.uuid4()))
+    ids = AnswerIds(asked.id, asked.query_id, request_id_of(request))
     if body.stream:
         if key is not None:
             raise InvalidRequest("a stream can't be repeated: leave out the Idempotency-Key, or `stream`")
-        return await _stream(runtime, principal, body, ids)
+        return await _stream(_tracked(runtime, principal, body, asked), ids)
 
     async def work() -> Response:
-        found = await collect(_counted(runtime, principal, body, ids.answer_id))
+        found = await collect(_tracked(runtime, principal, body, asked))
         return reply(AnswerResponse.of(found, answer_id=ids.answer_id, query_id=ids.query_id))
 
     fingerprint = fingerprint_of("answers", body.model_dump_json())
     return await once(runtime.idempotency, principal.tenant, key, fingerprint, work)
 
 
-async def _stream(runtime: Runtime, principal: Principal, body: AnswerRequest, ids: AnswerIds) -> Response:
-    events = _counted(runtime, principal, body, ids.answer_id)
+async def _stream(events: AsyncGenerator[AnswerEvent, None], ids: AnswerIds) -> Response:
     # What is wrong with the request shows in the first event: it is still told by a status.
     first = await anext(events)
     return StreamingResponse(wire(_again(first, events), ids), headers=HEADERS, media_type=MEDIA_TYPE)
@@ -72,25 +73,26 @@ async def _again(first: AnswerEvent, events: AsyncGenerator[AnswerEvent, None]) 
         await events.aclose()
 
 
-async def _counted(
-    runtime: Runtime, principal: Principal, body: AnswerRequest, answer_id: str
+async def _tracked(
+    runtime: Runtime, principal: Principal, body: AnswerRequest, asked: Asked
 ) -> AsyncGenerator[AnswerEvent, None]:
-    events = runtime.answerer.answer(principal.scope, body.query_of(), answer_id)
+    """The events of the answer, of which a trace is kept however it ends."""
+    query = body.query_of()
+    events = runtime.answerer.answer(principal.scope, query, asked.id)
+    found: RetrievalEvent | None = None
+    answer: Answer | None = None
     try:
-        async for event in events:
-            if isinstance(event, DoneEvent):
-                _count(runtime, event.answer)
-            yield event
+        with failures_kept(runtime.tracker, asked, Operation.ANSWER, query.question):
+            async for event in events:
+                if isinstance(event, RetrievalEvent):
+                    found = event
+                elif isinstance(event, DoneEvent):
+                    answer = event.answer
+                    runtime.tracker.answer(asked, query, found, answer)
+                yield event
+    except GeneratorExit:
+        if answer is None:
+            runtime.tracker.answer(asked, query, found, None)
+        raise
     finally:
         await events.aclose()
-
-
-def _count(runtime: Runtime, answer: Answer) -> None:
-    outcome = "answered" if answer.answered else "refused" if answer.refusal else "empty"
-    runtime.metrics.count(ANSWERS, outcome, answer.degraded.reason if answer.degraded else "none")
-    runtime.metrics.count(RELEVANCE, "answer", answer.relevance.label)
-    runtime.metrics.observe_stages("answer", answer.timings_ms)
-    for sentence in answer.sentences:
-        for check in sentence.support.checks:
-            if check.startswith(JUDGED_CHECK):
-                runtime.metrics.count(JUDGED, sentence.support.label, check.removeprefix(JUDGED_CHECK))

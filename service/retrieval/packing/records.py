@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ingestion.corpus.records import ChunkId, Document, Span
-from service.retrieval.results import Relevance
+from service.retrieval.results import Relevance, SearchResult
 
 
 class DropReason(StrEnum):
@@ -51,7 +51,10 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class ContextPack:
-    """`tokens` counts `context` exactly, and never exceeds the budget; nothing relevant gives an empty context."""
+    """`tokens` counts `context` exactly, and never exceeds the budget; nothing relevant gives an empty context.
+
+    `results` are those of `queries_used`, in their order.
+    """
 
     context: str
     passages: tuple[ContextPassage, ...]
@@ -59,3 +62,4 @@ class ContextPack:
     dropped: tuple[Dropped, ...]
     relevance: Relevance
     queries_used: tuple[str, ...]
+    results: tuple[SearchResult, ...] = field(default=(), compare=False)

@@ -1,0 +1,1 @@
+"""What every query says about retrieval and generation: its trace, its signals, its spans."""
