@@ -36,7 +36,9 @@ LAYERED = (
     "service.retrieval",
     "service.retrieval.reranking.cross_encoder",
     "service.generation.models.providers",
+    "service.tracking",
     "service.runtime",
+    "service.quality",
     "service.app",
     "service.cli",
 )
