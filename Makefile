@@ -47,7 +47,7 @@ check: lint types contracts test ## everything that must hold before a commit: l
 
 .PHONY: test
 test: install ## run the tests; those that need a server run where it is present
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: lint
 lint: install ## check style and format
