@@ -33,6 +33,7 @@ from service.ledger.masking import Masker
 from service.ledger.metrics import Metrics
 from service.ledger.model_calls import open_recorder as open_calls
 from service.ledger.recording import Recorder, Write, open_recorder
+from service.ledger.retention import Retention
 from service.ledger.secrets import QUERY_HASH, ledger_secret
 from service.ledger.traces import Trace, Traces, write_traces
 from service.retrieval.context import ContextBuilder
@@ -43,6 +44,7 @@ from service.retrieval.results import SearchResult
 from service.retrieval.search import Searcher
 from service.retrieval.tokens import TokenCounter
 from service.settings import ServiceSettings
+from service.tracking.housekeeping import Duty, keeping
 from service.tracking.tracker import Tracker
 
 log = structlog.get_logger(__name__)
@@ -52,6 +54,7 @@ T = TypeVar("T")
 WRITERS: Mapping[type, Write] = {Trace: write_traces}
 """How the ledger writes each kind of record."""
 
+RETENTION_EVERY_S = 3600.0
 WARM_UP = "how to restart the gateway"
 
 
@@ -143,6 +146,10 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
         await asyncio.to_thread(door.check_start)
         jobs = await _enter(stack, open_jobs(settings, corpus))
         await asyncio.to_thread(corpus.embedder.embed_query, WARM_UP)
+        retention = Retention(corpus.database, settings.ledger)
+        duties = (Duty("retention", RETENTION_EVERY_S, retention.sweep),)
+        await _enter(stack, keeping(duties, metrics))
+        stack.callback(retention.stop)
         yield Runtime(
             settings=settings,
             corpus=corpus,

@@ -63,6 +63,11 @@ LEDGER_DROPPED: Final = Metric(
     "Records that the ledger could not keep: `queue_full`, `database`, `invalid` or `closed`",
     ("reason",),
 )
+DUTIES: Final = Metric(
+    "plumbline_duties_total",
+    "Times that a duty beside the requests was done: `ok`, `failed` (tried again the next time) or `ended` by a bug",
+    ("duty", "outcome"),
+)
 
 METRICS: Final = (
     HTTP_REQUESTS,
@@ -81,6 +86,7 @@ METRICS: Final = (
     SOURCE_AGE,
     LEDGER_WRITTEN,
     LEDGER_DROPPED,
+    DUTIES,
 )
 
 

@@ -61,6 +61,8 @@ model_calls = Table(
     Column("duration_ms", Float, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Index("ix_model_calls_tenant_at", "tenant", "at"),
+    Index("ix_model_calls_answer_id", "answer_id"),
+    Index("ix_model_calls_at", "at"),
 )
 
 cached_answers = Table(
@@ -147,6 +149,7 @@ feedback = Table(
     Column("at", UtcDateTime, nullable=False),
     Index("ix_feedback_tenant_at", "tenant", "at"),
     Index("ix_feedback_trace_id", "trace_id"),
+    Index("ix_feedback_at", "at"),
 )
 
 audit_log = Table(

@@ -26,6 +26,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_feedback_tenant_at", "feedback", ["tenant", "at"])
     op.create_index("ix_feedback_trace_id", "feedback", ["trace_id"])
+    op.create_index("ix_feedback_at", "feedback", ["at"])
+    op.create_index("ix_model_calls_answer_id", "model_calls", ["answer_id"])
+    op.create_index("ix_model_calls_at", "model_calls", ["at"])
     _audit()
     op.create_table(
         "releases",
