@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import structlog
@@ -45,6 +45,7 @@ from service.retrieval.search import Searcher
 from service.retrieval.tokens import TokenCounter
 from service.settings import ServiceSettings
 from service.tracking.housekeeping import Duty, keeping
+from service.tracking.recent import Recent
 from service.tracking.tracker import Tracker
 
 log = structlog.get_logger(__name__)
@@ -78,6 +79,8 @@ class Runtime:
     door: Door
     idempotency: IdempotencyLedger
     metrics: Metrics
+    recent: Recent = field(default_factory=Recent)
+    """Reports over traces and documents, which take seconds to make."""
 
 
 @dataclass(frozen=True, slots=True)

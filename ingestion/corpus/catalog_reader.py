@@ -38,6 +38,8 @@ _CHUNK_COLUMNS = tuple(
     tables.chunks.c[name]
     for name in ("id", "position", "start", "end", "text", "heading_path", "kinds", "tokens", "page")
 )
+_KEYS = 5_000
+"""Keys per statement: databases take some tens of thousands of parameters."""
 _DOCUMENT_KEY = tables.documents.c.keys().index("key")
 
 
@@ -162,6 +164,16 @@ class CatalogReader:
             if key not in parents:
                 parents[key] = _document(SimpleNamespace(**dict(zip(tables.documents.c.keys(), values, strict=True))))
             found[ChunkId(id_)] = IndexedChunk(ChunkId(id_), _chunk(facts), parents[key])
+        return found
+
+    def get_documents(self, scope: Scope, keys: Sequence[DocumentKey]) -> dict[DocumentKey, Document]:
+        """Those of the documents that are within the scope."""
+        found: dict[DocumentKey, Document] = {}
+        with self._engine.connect() as connection:
+            for start in range(0, len(keys), _KEYS):
+                wanted = tables.documents.c.key.in_(keys[start : start + _KEYS])
+                for row in connection.execute(select(tables.documents).where(_readable(scope), wanted)):
+                    found[DocumentKey(row.key)] = _document(row)
         return found
 
     def metadata_keys(self, scope: Scope) -> frozenset[str]:

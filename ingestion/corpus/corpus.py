@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ from ingestion.corpus.literal_store import LiteralStore
 from ingestion.corpus.lock import exclusive
 from ingestion.corpus.pinning import ActiveEmbedder, Pins
 from ingestion.corpus.ranking_store import RankingStore
-from ingestion.corpus.records import ChunkId, Document, DocumentId, IndexedChunk
+from ingestion.corpus.records import ChunkId, Document, DocumentId, DocumentKey, IndexedChunk
 from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseEncoder
 from ingestion.corpus.surroundings import Surroundings
@@ -132,6 +132,10 @@ class Corpus:
     def get_document(self, scope: Scope, document: DocumentId, collection: str | None = None) -> Document:
         """Raises: NotFound; Conflict if several collections hold that id and none was named."""
         return self._catalog.get_document(scope, document, collection)
+
+    def get_documents(self, scope: Scope, keys: Sequence[DocumentKey]) -> dict[DocumentKey, Document]:
+        """Those of the documents that are within the scope."""
+        return self._catalog.get_documents(scope, keys)
 
     def get_content(self, scope: Scope, document: DocumentId, collection: str | None = None) -> DocumentContent:
         """Raises: NotFound; Conflict if several collections hold that id and none was named."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ingestion.corpus.catalog import Catalog
 from ingestion.corpus.catalog_reader import CatalogReader
 from ingestion.corpus.embedding import Embedder
@@ -115,6 +118,10 @@ class CorpusView:
     def get_chunks(self, scope: Scope, ids: Collection[ChunkId]) -> dict[ChunkId, IndexedChunk]:
         """Those of the chunks, which this view has found, that are live within the scope."""
         return self._catalog.get_chunks(scope, ids)
+
+    def vectors(self, scope: Scope, ids: Sequence[ChunkId]) -> dict[ChunkId, NDArray[np.float32]]:
+        """The dense vectors, `(dim,) float32`, of those of the chunks that the scope may read."""
+        return self._index.vectors(scope, ids)
 
     def documents_of(self, scope: Scope, ids: Sequence[ChunkId]) -> dict[ChunkId, DocumentFacts]:
         """The document of each of those chunks that is live within the scope, without any text."""

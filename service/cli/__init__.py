@@ -8,6 +8,7 @@ from ingestion.cli import ingest
 from service.cli import (
     asking,
     evaluating,
+    gaps,
     generations,
     jobs,
     keys,
@@ -39,6 +40,7 @@ app.add_typer(sources.app)
 app.add_typer(generations.app)
 app.add_typer(evaluating.app)
 app.add_typer(parity.app)
+app.add_typer(gaps.app)
 app.command()(doctor)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")

@@ -1,0 +1,52 @@
+"""`/v1/quality/gaps`: what is missing in the documents, as the questions tell."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from ingestion.corpus.scope import Scope
+from service.api.access import Administering, Running
+from service.api.models.fields import CollectionName
+from service.api.models.gaps import GapPage
+from service.api.problems import RESPONSES
+from service.api.replies import reply
+from service.quality.knowledge.gaps import find_gaps
+from service.quality.knowledge.windows import WINDOW_PATTERN, window_of
+
+router = APIRouter(tags=["quality"], responses=RESPONSES)
+
+MAX_PAGE = 100
+
+WindowText = Annotated[
+    str, Query(pattern=WINDOW_PATTERN, description="the last hours, days or weeks: `24h`, `7d`, `4w`")
+]
+InCollection = Annotated[
+    CollectionName | None,
+    Query(description="what was asked in this collection; a search of all of them counts for that of its best hit"),
+]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Cursor = Annotated[
+    str | None, Query(max_length=1000, pattern=r"^[0-9]{1,6}$", description="`next_cursor` of the page before")
+]
+
+
+@router.get("/v1/quality/gaps", response_model=GapPage, summary="What was asked and not found")
+def list_gaps(
+    principal: Administering,
+    runtime: Running,
+    window: WindowText = "7d",
+    collection: InCollection = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Response:
+    """Groups of questions that found nothing relevant or little, were refused, were answered with weak grounding, or
+    whose answers people rejected; most frequent first. Made anew at most every five minutes.
+    """
+    corpus, scope = runtime.corpus, Scope(principal.tenant)
+    report = runtime.recent.get(
+        ("gaps", scope.tenant, corpus.index_version, window, collection),
+        lambda: find_gaps(corpus, scope, window_of(window), collection),
+    )
+    return reply(GapPage.of(report, int(cursor or 0), limit))
