@@ -28,6 +28,7 @@ from service.generation.models.opening import open_chat_models
 from service.generation.verification import Verifier
 from service.ledger.answer_cache import KeptAnswers
 from service.ledger.database import migrate_ledger
+from service.ledger.feedback import Feedback
 from service.ledger.idempotency import IdempotencyLedger
 from service.ledger.masking import Masker
 from service.ledger.metrics import Metrics
@@ -75,6 +76,7 @@ class Runtime:
     recorder: Recorder
     tracker: Tracker
     traces: Traces
+    feedback: Feedback
     keys: Keys
     door: Door
     idempotency: IdempotencyLedger
@@ -166,6 +168,7 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             recorder=reading.recorder,
             tracker=reading.tracker,
             traces=Traces(corpus.database),
+            feedback=Feedback(corpus.database),
             keys=keys,
             door=door,
             idempotency=IdempotencyLedger(corpus.database),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from ingestion.corpus.records import IndexedChunk
 from service.generation.answers import Answer, AnswerQuery
 from service.retrieval.packing.records import ContextPack
 from service.retrieval.results import Passage, SearchResult
@@ -104,14 +105,15 @@ def documents_of(passages: Iterable[Passage]) -> list[str]:
 
 
 def _passage(passage: Passage) -> dict[str, Any]:
-    document = passage.indexed.document
-    return {
-        "chunk_id": passage.indexed.id,
-        "document": document.key,
-        "uri": document.uri,
-        "title": document.title,
-        "score": _short(passage.score),
-    }
+    told = _named(passage.indexed) | {"score": _short(passage.score)}
+    if passage.duplicates:
+        told["duplicates"] = [_named(one) for one in passage.duplicates]
+    return told
+
+
+def _named(chunk: IndexedChunk) -> dict[str, Any]:
+    document = chunk.document
+    return {"chunk_id": chunk.id, "document": document.key, "uri": document.uri, "title": document.title}
 
 
 def _candidates(result: SearchResult, most: int) -> Iterable[dict[str, Any]]:

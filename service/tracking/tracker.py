@@ -73,7 +73,8 @@ class Tracker:
                 collection=_collection(query.selection.collections, result),
                 timings=dict(result.timings_ms),
                 documents=documents_of(result.passages),
-                body={"mode": query.mode.value} | search_body(result, self._settings.candidates),
+                body={"mode": query.mode.value, "offset": query.offset}
+                | search_body(result, self._settings.candidates),
                 **_of_relevance(result.relevance),
                 **_of_index(result),
             )
