@@ -32,7 +32,7 @@ from service.ledger.feedback import Feedback
 from service.ledger.idempotency import IdempotencyLedger
 from service.ledger.masking import Masker
 from service.ledger.metrics import Metrics
-from service.ledger.model_calls import open_recorder as open_calls
+from service.ledger.model_calls import CallRecorder, ModelCall, write_model_calls
 from service.ledger.recording import Recorder, Write, open_recorder
 from service.ledger.retention import Retention
 from service.ledger.secrets import QUERY_HASH, ledger_secret
@@ -53,7 +53,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-WRITERS: Mapping[type, Write] = {Trace: write_traces}
+WRITERS: Mapping[type, Write] = {Trace: write_traces, ModelCall: write_model_calls}
 """How the ledger writes each kind of record."""
 
 RETENTION_EVERY_S = 3600.0
@@ -111,8 +111,8 @@ async def open_reading(settings: ServiceSettings, metrics: Metrics | None = None
         corpus = await _enter(stack, open_corpus(settings))
         await asyncio.to_thread(migrate_ledger, corpus.database)
         metrics = metrics or Metrics()
-        calls = await _enter(stack, open_calls(corpus.database, metrics))
         recorder = await _enter(stack, open_recorder(corpus.database, metrics, WRITERS, settings.ledger))
+        calls = CallRecorder(recorder, metrics)
         masker = Masker(settings.ledger, await asyncio.to_thread(ledger_secret, corpus.database, QUERY_HASH))
         counter = TokenCounter()
         models = await stack.enter_async_context(open_chat_models(settings, calls.record, counter))

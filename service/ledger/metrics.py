@@ -43,7 +43,6 @@ LLM_TOKENS: Final = Metric(
     "plumbline_llm_tokens_total", "Tokens of those calls, `prompt` and `completion`", ("model", "kind")
 )
 LLM_COST: Final = Metric("plumbline_llm_cost_usd_total", "What those calls cost, of models with a price", ("model",))
-LLM_UNRECORDED: Final = Metric("plumbline_llm_unrecorded_calls_total", "Calls that the ledger could not keep")
 JUDGED: Final = Metric(
     "plumbline_judged_sentences_total",
     "Sentences that a chat model was asked about for comparison: the verdict, and its `yes` or `no`",
@@ -60,7 +59,7 @@ SOURCE_AGE: Final = Metric(
 LEDGER_WRITTEN: Final = Metric("plumbline_ledger_written_total", "Records written to the ledger")
 LEDGER_DROPPED: Final = Metric(
     "plumbline_ledger_dropped_total",
-    "Records that the ledger could not keep: `queue_full`, `database`, `invalid` or `closed`",
+    "Records that the ledger could not keep: `queue_full`, `database`, `invalid`, `bug` or `closed`",
     ("reason",),
 )
 DUTIES: Final = Metric(
@@ -78,7 +77,6 @@ METRICS: Final = (
     LLM_CALLS,
     LLM_TOKENS,
     LLM_COST,
-    LLM_UNRECORDED,
     JUDGED,
     DOCUMENTS,
     SOURCES,

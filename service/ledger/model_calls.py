@@ -1,31 +1,22 @@
-"""Calls to language models as they were billed: counted, and written to the ledger off the path of the answer.
+"""Calls to language models as they were billed: counted, and kept in the ledger off the path of the answer.
 
 What a call cost is left to `generation.metering`, which hands in the call still to be counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from threading import Lock
 from uuid import uuid4
 
-import structlog
-from sqlalchemy import Engine, insert
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, select
 
-from ingestion.corpus.database import write_transaction
-from ingestion.errors import PlumblineError
-from service.ledger.metrics import LLM_CALLS, LLM_COST, LLM_TOKENS, LLM_UNRECORDED, Metrics
+from ingestion.corpus.database import insert_if_absent
+from ingestion.corpus.scope import TenantId
+from service.ledger.metrics import LLM_CALLS, LLM_COST, LLM_TOKENS, Metrics
+from service.ledger.recording import Recorder
 from service.ledger.tables import model_calls
-
-log = structlog.get_logger(__name__)
-
-MAX_PENDING = 10_000
-"""Calls that wait to be written; with a database that is gone for long, the oldest are worth more than memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,45 +42,27 @@ class ModelCall:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-class CallRecorder:
-    """Keeps calls in one thread of its own: `record` never waits and never fails. Safe from several threads."""
+def write_model_calls(connection: Connection, records: Sequence[ModelCall]) -> None:
+    """Insert the calls; what is there already stays as it is."""
+    insert_if_absent(connection, model_calls, *(asdict(call) for call in records))
 
-    def __init__(self, engine: Engine, metrics: Metrics, max_pending: int = MAX_PENDING) -> None:
-        self._engine = engine
-        self._max_pending = max_pending
+
+class CallRecorder:
+    """Counts calls and keeps them. Safe from several threads."""
+
+    def __init__(self, recorder: Recorder, metrics: Metrics) -> None:
+        self._recorder = recorder
         self._metrics = metrics
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="model-calls")
-        self._lock = Lock()
-        self._pending = 0
-        self._closed = False
 
     def record(self, tell: Callable[[], ModelCall]) -> None:
-        """Count and keep the call that `tell` returns; it runs in the recorder's thread, for counting takes time."""
-        with self._lock:
-            taken = not self._closed and self._pending < self._max_pending
-            if taken:
-                self._pending += 1
-                self._writer.submit(self._keep, tell)
-        if not taken:
-            self._lost("the recorder is closed" if self._closed else "too many calls wait to be written")
+        """Count and keep the call that `tell` returns. Never waits, never fails: both happen in the ledger's thread."""
 
-    def close(self) -> None:
-        """Write what is pending, then stop."""
-        with self._lock:
-            self._closed = True
-        self._writer.shutdown()
-
-    def _keep(self, tell: Callable[[], ModelCall]) -> None:
-        try:
+        def told() -> ModelCall:
             call = tell()
             self._count(call)
-            with write_transaction(self._engine) as connection:
-                connection.execute(insert(model_calls).values(**asdict(call)))
-        except (SQLAlchemyError, PlumblineError) as error:
-            self._lost(type(error).__name__)
-        finally:
-            with self._lock:
-                self._pending -= 1
+            return call
+
+        self._recorder.record(told)
 
     def _count(self, call: ModelCall) -> None:
         self._metrics.count(LLM_CALLS, call.model, call.outcome)
@@ -98,16 +71,13 @@ class CallRecorder:
         if call.cost_usd is not None:
             self._metrics.count(LLM_COST, call.model, by=call.cost_usd)
 
-    def _lost(self, why: str) -> None:
-        self._metrics.count(LLM_UNRECORDED)
-        log.warning("model_call_not_recorded", why=why)
 
-
-@contextmanager
-def open_recorder(engine: Engine, metrics: Metrics) -> Iterator[CallRecorder]:
-    """A recorder that has written everything when the context ends."""
-    recorder = CallRecorder(engine, metrics)
-    try:
-        yield recorder
-    finally:
-        recorder.close()
+def calls_of(engine: Engine, tenant: TenantId, answer_id: str) -> list[ModelCall]:
+    """The calls that were made for one answer, first to last."""
+    wanted = (
+        select(model_calls)
+        .where(model_calls.c.tenant == tenant, model_calls.c.answer_id == answer_id)
+        .order_by(model_calls.c.at, model_calls.c.id)
+    )
+    with engine.connect() as connection:
+        return [ModelCall(**row._mapping) for row in connection.execute(wanted)]
