@@ -15,7 +15,19 @@ from service.api.models.answers import RetrievalEventModel, SentenceEventModel
 from service.api.models.documents import BatchRequest, JsonDocument, UploadForm
 from service.api.models.verify import VerifyBatch, VerifyRequest
 from service.api.openapi import complete
-from service.api.routes import answers, context, documents, gaps, generations, health, jobs, search, sources, verify
+from service.api.routes import (
+    answers,
+    context,
+    documents,
+    feedback,
+    gaps,
+    generations,
+    health,
+    jobs,
+    search,
+    sources,
+    verify,
+)
 from service.runtime import Runtime, open_runtime
 from service.settings import ServiceSettings
 from service.ui.routes import add_web_page
@@ -64,7 +76,7 @@ def _application(lifespan: Lifespan, settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    for routes in (search, context, answers, verify, documents, sources, jobs, generations, gaps, health):
+    for routes in (search, context, answers, verify, documents, sources, jobs, generations, feedback, gaps, health):
         app.include_router(routes.router)
     problems.install(app)
     complete(

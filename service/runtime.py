@@ -45,6 +45,7 @@ from service.retrieval.results import SearchResult
 from service.retrieval.search import Searcher
 from service.retrieval.tokens import TokenCounter
 from service.settings import ServiceSettings
+from service.tracking.feedback import FeedbackTaker
 from service.tracking.housekeeping import Duty, keeping
 from service.tracking.recent import Recent
 from service.tracking.tracker import Tracker
@@ -77,6 +78,7 @@ class Runtime:
     tracker: Tracker
     traces: Traces
     feedback: Feedback
+    feedback_taker: FeedbackTaker
     keys: Keys
     door: Door
     idempotency: IdempotencyLedger
@@ -97,6 +99,7 @@ class Reading:
     verifier: Verifier
     recorder: Recorder
     tracker: Tracker
+    masker: Masker
 
 
 @asynccontextmanager
@@ -133,6 +136,7 @@ async def open_reading(settings: ServiceSettings, metrics: Metrics | None = None
             Verifier(corpus.get_chunks, scorers(means.entailment)),
             recorder,
             Tracker(recorder, masker, metrics, settings.ledger),
+            masker,
         )
 
 
@@ -155,6 +159,7 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
         duties = (Duty("retention", RETENTION_EVERY_S, retention.sweep),)
         await _enter(stack, keeping(duties, metrics))
         stack.callback(retention.stop)
+        traces, feedback = Traces(corpus.database), Feedback(corpus.database)
         yield Runtime(
             settings=settings,
             corpus=corpus,
@@ -167,8 +172,9 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             verifier=reading.verifier,
             recorder=reading.recorder,
             tracker=reading.tracker,
-            traces=Traces(corpus.database),
-            feedback=Feedback(corpus.database),
+            traces=traces,
+            feedback=feedback,
+            feedback_taker=FeedbackTaker(feedback, traces, reading.recorder, reading.masker, metrics, settings.ledger),
             keys=keys,
             door=door,
             idempotency=IdempotencyLedger(corpus.database),

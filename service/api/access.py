@@ -64,5 +64,6 @@ def requires(permission: Permission) -> Dependency:
 Anyone = Annotated[Principal, Depends(principal_of)]
 Searching = Annotated[Principal, requires(Permission.SEARCH)]
 Answering = Annotated[Principal, requires(Permission.ANSWER)]
+GivingFeedback = Annotated[Principal, requires(Permission.FEEDBACK)]
 Ingesting = Annotated[Principal, requires(Permission.INGEST)]
 Administering = Annotated[Principal, requires(Permission.ADMIN)]

@@ -56,6 +56,11 @@ SOURCE_FAILURES: Final = Metric(
 SOURCE_AGE: Final = Metric(
     "plumbline_source_age_seconds", "Time since the last good sync, of the source where it is longest", kind="gauge"
 )
+FEEDBACK: Final = Metric(
+    "plumbline_feedback_total",
+    "Feedback by kind, and by `up`, `down` or `none` for what is no rating",
+    ("kind", "rating"),
+)
 LEDGER_WRITTEN: Final = Metric("plumbline_ledger_written_total", "Records written to the ledger")
 LEDGER_DROPPED: Final = Metric(
     "plumbline_ledger_dropped_total",
@@ -82,6 +87,7 @@ METRICS: Final = (
     SOURCES,
     SOURCE_FAILURES,
     SOURCE_AGE,
+    FEEDBACK,
     LEDGER_WRITTEN,
     LEDGER_DROPPED,
     DUTIES,

@@ -46,6 +46,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterato
         reader=NewKey("reader", ACME, frozenset({Permission.SEARCH, Permission.ANSWER})),
         ops=NewKey("ops", ACME, frozenset({Permission.SEARCH, Permission.ANSWER}), frozenset({"ops"})),
         hr=NewKey("hr", ACME, frozenset({Permission.SEARCH, Permission.ANSWER}), frozenset({"hr"})),
+        judge=NewKey("judge", ACME, frozenset({Permission.FEEDBACK})),
         ingester=NewKey("ingester", ACME, frozenset({Permission.INGEST})),
         beta=NewKey("beta", BETA, frozenset({Permission.ADMIN})),
     )

@@ -59,9 +59,9 @@ def _label(text: str) -> str:
 
 def _metadata_value(value: Any) -> MetadataValue:
     if isinstance(value, list) and len(value) <= MAX_METADATA and all(isinstance(entry, str) for entry in value):
-        return [_storable(entry) for entry in value]
+        return [storable(entry) for entry in value]
     if isinstance(value, str):
-        return _storable(value)
+        return storable(value)
     if isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**63):
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -71,7 +71,8 @@ def _metadata_value(value: Any) -> MetadataValue:
     )
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """The text, if a database can keep it."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
