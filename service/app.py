@@ -24,6 +24,7 @@ from service.api.routes import (
     generations,
     health,
     jobs,
+    quality,
     search,
     sources,
     verify,
@@ -76,7 +77,20 @@ def _application(lifespan: Lifespan, settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    for routes in (search, context, answers, verify, documents, sources, jobs, generations, feedback, gaps, health):
+    for routes in (
+        search,
+        context,
+        answers,
+        verify,
+        documents,
+        sources,
+        jobs,
+        generations,
+        feedback,
+        quality,
+        gaps,
+        health,
+    ):
         app.include_router(routes.router)
     problems.install(app)
     complete(

@@ -288,6 +288,23 @@ class LedgerSettings(_Group):
     model_call_days: int = Field(400, ge=0, description="days after which billed calls are deleted; 0 keeps them")
 
 
+class SignalSettings(_Group):
+    """How the signals of all queries are watched."""
+
+    refresh_s: float = Field(
+        300.0, ge=1, description="seconds between two looks at the ledger, for the gauges of /metrics"
+    )
+    drift_reference_days: int = Field(
+        7, ge=1, le=90, description="days before a window that its scores are compared with"
+    )
+    drift_searches: int = Field(
+        500,
+        ge=100,
+        description="searches that a window and the days before it must have for a figure of drift; of fewer, chance "
+        "alone may look like drift",
+    )
+
+
 class ServiceSettings(Settings):
     """Every setting of the API process."""
 
@@ -299,6 +316,7 @@ class ServiceSettings(Settings):
     grounding: GroundingSettings = Field(default_factory=GroundingSettings)
     answers: AnswerSettings = Field(default_factory=AnswerSettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
+    signals: SignalSettings = Field(default_factory=SignalSettings)
 
     @model_validator(mode="after")
     def _strong_model_has_an_endpoint(self) -> ServiceSettings:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+T = TypeVar("T", Counter, Gauge, Histogram)
+
+_UNIT: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -21,6 +24,7 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     kind: Literal["counter", "histogram", "gauge"] = "counter"
+    buckets: tuple[float, ...] = _SECONDS
 
 
 HTTP_REQUESTS: Final = Metric(
@@ -43,6 +47,58 @@ LLM_TOKENS: Final = Metric(
     "plumbline_llm_tokens_total", "Tokens of those calls, `prompt` and `completion`", ("model", "kind")
 )
 LLM_COST: Final = Metric("plumbline_llm_cost_usd_total", "What those calls cost, of models with a price", ("model",))
+ZERO_RESULTS: Final = Metric("plumbline_zero_results_total", "Queries that found nothing at all", ("operation",))
+LEGS: Final = Metric(
+    "plumbline_legs_total",
+    "Queries for which both legs found something, by whether they put the same document first: `yes` or `no`",
+    ("operation", "agree"),
+)
+CONFIDENCE: Final = Metric(
+    "plumbline_relevance_confidence",
+    "Estimated probability that a query has an answer here",
+    ("operation",),
+    "histogram",
+    _UNIT,
+)
+TOP_SCORE: Final = Metric(
+    "plumbline_top_score", "Score of the best hit, of queries that found one", ("operation",), "histogram", _UNIT
+)
+REFUSALS: Final = Metric("plumbline_refusals_total", "Questions that were refused, by why", ("reason",))
+SENTENCES: Final = Metric(
+    "plumbline_sentences_total",
+    "Sentences of answers by their verdict, and by what wrote them; `none` without a model",
+    ("verdict", "model", "prompt_version"),
+)
+GROUNDING: Final = Metric(
+    "plumbline_grounding_total",
+    "Answers by how well their sources support them, and by what wrote them; `none` without a model",
+    ("label", "model", "prompt_version"),
+)
+CITATION_PRECISION: Final = Metric(
+    "plumbline_citation_precision", "Share of an answer's citations that support their sentence", (), "histogram", _UNIT
+)
+WITHHELD: Final = Metric(
+    "plumbline_withheld_sentences_total", "Sentences left out of answers because no source supports them"
+)
+FEEDBACK: Final = Metric(
+    "plumbline_feedback_total",
+    "Feedback by kind; ratings by what they say, `up` or `down`, and `none` of the other kinds",
+    ("kind", "rating"),
+)
+SCORE_DRIFT: Final = Metric(
+    "plumbline_score_drift",
+    "Population stability index of the scores of searches against the days before, of the tenant where it is greatest; "
+    "absent while there are too few searches",
+    ("score",),
+    "gauge",
+)
+WINDOW: Final = Metric(
+    "plumbline_window_signal",
+    "Signals of all tenants over the last day, out of the ledger, so the same in every process; "
+    "absent where there is nothing to divide by",
+    ("signal",),
+    "gauge",
+)
 JUDGED: Final = Metric(
     "plumbline_judged_sentences_total",
     "Sentences that a chat model was asked about for comparison: the verdict, and its `yes` or `no`",
@@ -79,6 +135,18 @@ METRICS: Final = (
     STAGE_SECONDS,
     RELEVANCE,
     ANSWERS,
+    ZERO_RESULTS,
+    LEGS,
+    CONFIDENCE,
+    TOP_SCORE,
+    REFUSALS,
+    SENTENCES,
+    GROUNDING,
+    CITATION_PRECISION,
+    WITHHELD,
+    FEEDBACK,
+    SCORE_DRIFT,
+    WINDOW,
     LLM_CALLS,
     LLM_TOKENS,
     LLM_COST,
@@ -102,26 +170,39 @@ class Metrics:
         self._counters: dict[str, Counter] = {}
         self._histograms: dict[str, Histogram] = {}
         self._gauges: dict[str, Gauge] = {}
+        # What `labels()` of the client finds anew, with a lock, at every call.
+        self._children: dict[tuple[str, tuple[str, ...]], Any] = {}
         for metric in METRICS:
             about = (metric.name, metric.help, metric.labels)
             match metric.kind:
                 case "histogram":
-                    self._histograms[metric.name] = Histogram(*about, buckets=_SECONDS, registry=self._registry)
+                    self._histograms[metric.name] = Histogram(*about, buckets=metric.buckets, registry=self._registry)
                 case "gauge":
                     self._gauges[metric.name] = Gauge(*about, registry=self._registry)
                 case "counter":
                     self._counters[metric.name] = Counter(*about, registry=self._registry)
 
     def count(self, metric: Metric, *labels: str, by: float = 1) -> None:
-        counter = self._counters[metric.name]
-        (counter.labels(*labels) if labels else counter).inc(by)
+        self._child(self._counters, metric, labels).inc(by)
 
-    def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
-        self._histograms[metric.name].labels(*labels).observe(seconds)
+    def observe(self, metric: Metric, value: float, *labels: str) -> None:
+        """`value` is in the unit of the metric: seconds, or a share in [0, 1]."""
+        self._child(self._histograms, metric, labels).observe(value)
 
-    def set(self, metric: Metric, value: float, *labels: str) -> None:
-        gauge = self._gauges[metric.name]
-        (gauge.labels(*labels) if labels else gauge).set(value)
+    def set(self, metric: Metric, value: float | None, *labels: str) -> None:
+        """Of a metric with labels, None takes the value away: there is none to show."""
+        if value is not None:
+            self._child(self._gauges, metric, labels).set(value)
+        elif self._children.pop((metric.name, labels), None) is not None:
+            self._gauges[metric.name].remove(*labels)
+
+    def _child(self, family: Mapping[str, T], metric: Metric, labels: tuple[str, ...]) -> T:
+        key = (metric.name, labels)
+        child: T | None = self._children.get(key)
+        if child is None:
+            whole: Any = family[metric.name]
+            child = self._children[key] = whole.labels(*labels) if labels else whole
+        return child
 
     def observe_stages(self, operation: str, timings_ms: Mapping[str, float]) -> None:
         """The stages of one query or answer, as its `timings_ms` tells them."""

@@ -22,6 +22,7 @@ from service.retrieval.query import SearchQuery
 from service.retrieval.results import Relevance, SearchResult
 from service.settings import LedgerSettings
 from service.tracking.bodies import answer_body, context_body, documents_of, search_body
+from service.tracking.signals import Signals, legs_agree
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,13 @@ class Tracker:
         self._masker = masker
         self._metrics = metrics
         self._settings = settings
+        self._signals = Signals(metrics)
 
     def search(self, asked: Asked, query: SearchQuery, result: SearchResult) -> None:
         """A search that was answered."""
         self._metrics.observe_stages("search", result.timings_ms)
         self._metrics.count(RELEVANCE, "search", result.relevance.label)
+        self._signals.search(result)
         total_ms = asked.elapsed_ms()
 
         def tell() -> Trace:
@@ -86,6 +89,7 @@ class Tracker:
         total_ms = asked.elapsed_ms()
         self._metrics.observe_stages("context", {"total": total_ms})
         self._metrics.count(RELEVANCE, "context", pack.relevance.label)
+        self._signals.context(pack)
 
         def tell() -> Trace:
             best = pack.results[0] if pack.results else None
@@ -111,6 +115,7 @@ class Tracker:
         total_ms = asked.elapsed_ms()
         if answer is not None:
             self._count(answer)
+            self._signals.answer(answer, found)
 
         def tell() -> Trace:
             mask, result = self._masker.content, None if found is None else found.result
@@ -187,7 +192,6 @@ def _of_relevance(relevance: Relevance) -> dict[str, Any]:
         "confidence": relevance.confidence,
         "top_score": signals.top_score,
         "margin": signals.margin,
-        "legs_agree": signals.legs_agree,
     }
 
 
@@ -195,6 +199,7 @@ def _of_index(result: SearchResult) -> dict[str, Any]:
     return {
         "index_version": result.index_version,
         "embedder": None if result.trail is None else result.trail.embedder,
+        "legs_agree": legs_agree(result),
     }
 
 

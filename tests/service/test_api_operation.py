@@ -120,6 +120,8 @@ def test_the_openapi_document_is_the_contract(client: httpx.Client) -> None:
         "/v1/jobs": ["get"],
         "/v1/jobs/{job_id}": ["get"],
         "/v1/jobs/{job_id}/cancel": ["post"],
+        "/v1/quality": ["get"],
+        "/v1/quality/series": ["get"],
         "/health/live": ["get"],
         "/health/ready": ["get"],
         "/metrics": ["get"],
