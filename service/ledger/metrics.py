@@ -80,11 +80,6 @@ CITATION_PRECISION: Final = Metric(
 WITHHELD: Final = Metric(
     "plumbline_withheld_sentences_total", "Sentences left out of answers because no source supports them"
 )
-FEEDBACK: Final = Metric(
-    "plumbline_feedback_total",
-    "Feedback by kind; ratings by what they say, `up` or `down`, and `none` of the other kinds",
-    ("kind", "rating"),
-)
 SCORE_DRIFT: Final = Metric(
     "plumbline_score_drift",
     "Population stability index of the scores of searches against the days before, of the tenant where it is greatest; "
@@ -144,7 +139,6 @@ METRICS: Final = (
     GROUNDING,
     CITATION_PRECISION,
     WITHHELD,
-    FEEDBACK,
     SCORE_DRIFT,
     WINDOW,
     LLM_CALLS,
