@@ -1,4 +1,4 @@
-"""The web pages `/` and `/sources` and their files, as routes that the application adds; what they show is from `/v1`.
+"""The web pages `/`, `/sources` and `/quality` and their files, as routes; what they show is from `/v1`.
 
 Everything is read and rendered once. Files lie under a fingerprint of all of them, so that a browser may keep them for
 ever and still never mixes two releases.
@@ -43,13 +43,13 @@ _MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_PAGES = {"/": "index.html", "/sources": "sources.html"}
+_PAGES = {"/": "index.html", "/sources": "sources.html", "/quality": "quality.html"}
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
 
 
 class WebPage:
-    """The pages and their files, held in memory (about 90 kB)."""
+    """The pages and their files, held in memory (about 160 kB)."""
 
     def __init__(self) -> None:
         self._files = _read_static()

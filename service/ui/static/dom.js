@@ -1,6 +1,6 @@
 // Elements without markup: what comes from a document or a model only ever becomes text.
 
-/** An element. Attributes by name, `on…` as listeners; false, null and undefined leave an attribute out. */
+/** An element. Attributes by name, `on…` as listeners; false, null and undefined leave an attribute, or a child, out. */
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -8,7 +8,7 @@ export function el(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 

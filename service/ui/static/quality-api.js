@@ -1,0 +1,63 @@
+// The calls to /v1 that the page of quality makes.
+
+import { request } from "./api.js";
+
+async function get(path, { signal, ...query } = {}) {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const text = given.length ? `?${new URLSearchParams(given)}` : "";
+  return (await request(path + text, { signal })).json();
+}
+
+/** What a call finds, or null where the service does not have it. */
+async function ifThere(call) {
+  try {
+    return await call;
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
+}
+
+/** The numbers of a window beside those of the window before; null where the service does not tell them. */
+export const quality = ({ window, collection, signal }) => ifThere(get("/v1/quality", { window, collection, signal }));
+
+const BUCKETS = { "1h": 30, "24h": 48, "7d": 42, "30d": 30 };
+
+/** The same over time, in as many parts as make a round length. */
+export const series = ({ window, collection, signal }) => ifThere(get("/v1/quality/series", { window, collection, signal, buckets: BUCKETS[window] }));
+
+export const gaps = ({ window, collection, signal }, limit) => get("/v1/quality/gaps", { window, collection, limit, signal });
+
+/** Traces, the newest first. `only` are values that they must have, by field. */
+export const traces = ({ signal }, only) => get("/v1/traces", { ...only, signal });
+
+const VERDICTS = ["ungrounded", "partial"];
+
+/** Answers of a window, the worst grounded first. */
+export async function worst(asked, limit) {
+  const found = await Promise.all(VERDICTS.map((grounding) => traces(asked, { operation: "answer", grounding, window: asked.window, collection: asked.collection, limit: 50 })));
+  const all = found.flatMap((page) => page.traces);
+  const badness = (trace) => trace.unsupported / Math.max(1, trace.sentences);
+  return all.sort((one, other) => badness(other) - badness(one) || one.grounding_score - other.grounding_score).slice(0, limit);
+}
+
+export const trace = (id, signal) => get(`/v1/traces/${encodeURIComponent(id)}`, { signal });
+
+export const feedback = ({ signal }, only) => get("/v1/feedback", { ...only, signal });
+
+export const releases = ({ signal }, only) => get("/v1/releases", { ...only, signal });
+
+const PAGES = 5;
+
+/** The names of the collections that documents are in, as far as some hundreds of documents tell. */
+export async function collections(signal) {
+  const names = new Set();
+  let cursor = null;
+  for (let page = 0; page < PAGES; page += 1) {
+    const told = await get("/v1/documents", { limit: 200, cursor, signal });
+    for (const { collection } of told.documents) if (collection) names.add(collection);
+    cursor = told.next_cursor;
+    if (!cursor) break;
+  }
+  return [...names].sort();
+}
