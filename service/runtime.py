@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -16,15 +17,13 @@ from ingestion.jobs import Jobs, open_jobs
 from ingestion.syncing import Sources, SourceStore
 from service.access.door import Door
 from service.access.keys import Keys
-from service.generation.answering import Answerer, Means, Retrieve
+from service.access.principals import DEFAULT_TENANT
+from service.generation.answering import Answering, Means, Retrieve
 from service.generation.answers import AnswerQuery
 from service.generation.caching import AnswerCache
 from service.generation.checking.entailment.entailment import open_entailment
 from service.generation.checking.grounding import scorers
-from service.generation.checking.judging import Judge
 from service.generation.extracting.freshness import LOOKED_AT
-from service.generation.models.llm import Models
-from service.generation.models.opening import open_chat_models
 from service.generation.verification import Verifier
 from service.ledger.answer_cache import KeptAnswers
 from service.ledger.database import migrate_ledger
@@ -34,9 +33,15 @@ from service.ledger.masking import Masker
 from service.ledger.metrics import Metrics
 from service.ledger.model_calls import CallRecorder, ModelCall, write_model_calls
 from service.ledger.recording import Recorder, Write, open_recorder
+from service.ledger.releases import Releases
 from service.ledger.retention import Retention
 from service.ledger.secrets import QUERY_HASH, ledger_secret
 from service.ledger.traces import Trace, Traces, write_traces
+from service.releasing.answerers import Answerers, LiveAnswerer, open_live
+from service.releasing.choices import LIVE, Choices
+from service.releasing.following import Follower
+from service.releasing.returning import WayBack
+from service.releasing.watching import Watcher
 from service.retrieval.context import ContextBuilder
 from service.retrieval.query import MAX_QUERY_BYTES, SearchQuery
 from service.retrieval.reranking.opening import open_reranker
@@ -58,6 +63,9 @@ WRITERS: Mapping[type, Write] = {Trace: write_traces, ModelCall: write_model_cal
 """How the ledger writes each kind of record."""
 
 RETENTION_EVERY_S = 3600.0
+OWNER = Scope(DEFAULT_TENANT)
+"""Whose jobs those are listed with that concern all tenants."""
+
 WARM_UP = "how to restart the gateway"
 
 
@@ -69,9 +77,11 @@ class Runtime:
     corpus: Corpus
     jobs: Jobs
     sources: Sources
+    releases: Releases
+    way_back: WayBack
     searcher: Searcher
     contexts: ContextBuilder
-    answerer: Answerer
+    answerer: Answering
     cache: AnswerCache
     verifier: Verifier
     recorder: Recorder
@@ -89,12 +99,13 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The half of a runtime that answers and changes nothing."""
+    """The half of a runtime that answers and changes nothing. `answerers` opens others than what is live."""
 
     corpus: Corpus
     searcher: Searcher
     contexts: ContextBuilder
-    answerer: Answerer
+    answerers: Answerers
+    answerer: LiveAnswerer
     cache: AnswerCache
     verifier: Verifier
     recorder: Recorder
@@ -103,34 +114,40 @@ class Reading:
 
 
 @asynccontextmanager
-async def open_reading(settings: ServiceSettings, metrics: Metrics | None = None) -> AsyncIterator[Reading]:
+async def open_reading(
+    settings: ServiceSettings, metrics: Metrics | None = None, candidate: Choices = LIVE
+) -> AsyncIterator[Reading]:
     """What it takes to search and to answer, without a worker for jobs.
 
-    Calls to models are written to the ledger, which is brought up to date, and counted in `metrics`.
+    Calls to models are written to the ledger, which is brought up to date, and counted in `metrics`. Served is what is
+    released, or a `candidate` in its place, to be looked at before it is live.
 
-    Raises: ConfigurationError (CorpusInUse among them), BackendUnavailable.
+    Raises: ConfigurationError (CorpusInUse among them), BackendUnavailable; NotFound, InvalidRequest for a candidate.
     """
     async with AsyncExitStack() as stack:
         corpus = await _enter(stack, open_corpus(settings))
+        if candidate.generation is not None:
+            corpus = await _enter(stack, corpus.previewed(candidate.generation))
         await asyncio.to_thread(migrate_ledger, corpus.database)
         metrics = metrics or Metrics()
         recorder = await _enter(stack, open_recorder(corpus.database, metrics, WRITERS, settings.ledger))
         calls = CallRecorder(recorder, metrics)
         masker = Masker(settings.ledger, await asyncio.to_thread(ledger_secret, corpus.database, QUERY_HASH))
         counter = TokenCounter()
-        models = await stack.enter_async_context(open_chat_models(settings, calls.record, counter))
         reranker = await _enter(stack, open_reranker(settings.reranker, settings.models_path))
         searcher = Searcher(corpus, settings.retrieval, SecondLook(reranker, settings.reranker))
         cache = AnswerCache(KeptAnswers(corpus.database))
-        means = replace(
-            await asyncio.to_thread(means_of, corpus, settings), cache=cache, judge=_judge(models, settings)
-        )
-        answerer = Answerer(retriever(searcher, settings), models, settings, means)
+        means = replace(await asyncio.to_thread(means_of, corpus, settings), cache=cache)
+        answerers = Answerers(settings, retriever(searcher, settings), means, calls.record, counter)
+        follower = Follower(Releases(corpus.database), settings)
+        live = candidate.over(await asyncio.to_thread(follower.released))
+        answerer = await stack.enter_async_context(open_live(answerers, live))
         contexts = ContextBuilder(searcher, corpus, counter)
         yield Reading(
             corpus,
             searcher,
             contexts,
+            answerers,
             answerer,
             cache,
             Verifier(corpus.get_chunks, scorers(means.entailment)),
@@ -156,7 +173,15 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
         jobs = await _enter(stack, open_jobs(settings, corpus))
         await asyncio.to_thread(corpus.embedder.embed_query, WARM_UP)
         retention = Retention(corpus.database, settings.ledger)
-        duties = (Duty("retention", RETENTION_EVERY_S, retention.sweep),)
+        releases = Releases(corpus.database)
+        way_back = WayBack(releases, corpus.generations, lambda name: jobs.rebuild(OWNER, name).id)
+        watcher = Watcher(corpus.database, settings.releases, way_back, metrics)
+        follow = partial(Follower(releases, settings).follow, reading.answerer, asyncio.get_running_loop())
+        duties = (
+            Duty("retention", RETENTION_EVERY_S, retention.sweep),
+            Duty("releases", settings.releases.poll_s, follow),
+            Duty("release_watch", settings.releases.watch_every_s, watcher.look),
+        )
         await _enter(stack, keeping(duties, metrics))
         stack.callback(retention.stop)
         traces, feedback = Traces(corpus.database), Feedback(corpus.database)
@@ -165,6 +190,8 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             corpus=corpus,
             jobs=jobs,
             sources=Sources(corpus, SourceStore(corpus.database), settings),
+            releases=releases,
+            way_back=way_back,
             searcher=reading.searcher,
             contexts=reading.contexts,
             answerer=reading.answerer,
@@ -189,11 +216,6 @@ def means_of(corpus: Corpus, settings: ServiceSettings) -> Means:
         embedder=corpus.embedder,
         entailment=open_entailment(corpus.embedder, settings.grounding, settings.models_path),
     )
-
-
-def _judge(models: Models, settings: ServiceSettings) -> Judge | None:
-    model = models.strong or models.fast
-    return Judge(model, settings.grounding.judge_sample) if model is not None else None
 
 
 def retriever(searcher: Searcher, settings: ServiceSettings) -> Retrieve:

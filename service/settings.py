@@ -305,6 +305,25 @@ class SignalSettings(_Group):
     )
 
 
+class ReleaseSettings(_Group):
+    """How a release is watched; a bound is how far a share may rise over the time before, 1 for any."""
+
+    poll_s: float = Field(5.0, gt=0, description="how often a process looks for what was released")
+    rollback: bool = Field(True, description="go back by itself when a signal is worse than its bound")
+    watch_every_s: float = Field(60.0, gt=0, description="how often the signals are compared")
+    watch_hours: float = Field(72.0, ge=0, description="for how long a release is watched")
+    before_hours: float = Field(168.0, gt=0, description="time before it that its signals are compared with")
+    min_queries: int = Field(50, ge=2, description="queries or answers before and since, below which none is judged")
+    min_ratings: int = Field(20, ge=2, description="ratings before and since, below which they are not judged")
+    confidence: float = Field(0.999, gt=0.5, lt=1, description="how sure it must be that a bound is passed")
+    weak_relevance: float = Field(0.15, ge=0, le=1, description="bound of queries with weak or no relevance")
+    zero_results: float = Field(0.05, ge=0, le=1, description="bound of queries without a hit")
+    refusals: float = Field(0.1, ge=0, le=1, description="bound of answers that were refused")
+    unsupported: float = Field(0.05, ge=0, le=1, description="bound of sentences that the sources do not support")
+    degraded: float = Field(0.1, ge=0, le=1, description="bound of degraded answers")
+    down_ratings: float = Field(0.1, ge=0, le=1, description="bound of ratings that are bad")
+
+
 class ServiceSettings(Settings):
     """Every setting of the API process."""
 
@@ -317,6 +336,7 @@ class ServiceSettings(Settings):
     answers: AnswerSettings = Field(default_factory=AnswerSettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
     signals: SignalSettings = Field(default_factory=SignalSettings)
+    releases: ReleaseSettings = Field(default_factory=ReleaseSettings)
 
     @model_validator(mode="after")
     def _strong_model_has_an_endpoint(self) -> ServiceSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,10 +33,10 @@ from ingestion.corpus.scope import Scope
 from ingestion.corpus.sparse import SparseEncoder
 from ingestion.corpus.surroundings import Surroundings
 from ingestion.corpus.sweeping import Sweeper
-from ingestion.corpus.versions import Generation
+from ingestion.corpus.versions import Generation, GenerationState
 from ingestion.corpus.view import EVERYTHING, CorpusView, Selection, Stores
 from ingestion.corpus.writer import CorpusWriter
-from ingestion.errors import BackendUnavailable, ConfigurationError, PlumblineError
+from ingestion.errors import BackendUnavailable, ConfigurationError, Conflict, NotFound, PlumblineError
 from ingestion.settings import EmbedderSettings, EngineKind, Settings
 
 __all__ = ["EVERYTHING", "Corpus", "CorpusParts", "CorpusView", "Selection", "open_corpus"]
@@ -194,6 +195,27 @@ class Corpus:
             yield view
         finally:
             close()
+
+    @contextmanager
+    def previewed(self, name: str) -> Iterator[Corpus]:
+        """The corpus as it would be with that generation searched, until the context ends: for reading only, and for
+        nobody but the caller. What is searched by others stays as it is.
+
+        Raises: NotFound; Conflict if the generation lacks documents; ConfigurationError, BackendUnavailable.
+        """
+        generation = self.generations.get(name)
+        if generation is None or generation.state is GenerationState.DROPPED:
+            raise NotFound(f"there is no generation {name}; `plumbline generations` lists them")
+        if missing := self.generations.count_missing(name):
+            raise Conflict(f"generation {name} lacks {missing} documents: bring it up to date before you look at it")
+        view, close = self._open(generation, self._chooser.embedder_of(generation))
+        preview = copy(self)
+        preview._pins = Pins(view, close)
+        preview.embedder = ActiveEmbedder(preview._pins)
+        try:
+            yield preview
+        finally:
+            preview.close()
 
     def refresh(self) -> None:
         """Serve what is active in the catalogue by now. Raises: ConfigurationError, BackendUnavailable."""

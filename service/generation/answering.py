@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Protocol
 
 import structlog
 
@@ -72,6 +73,16 @@ class Means:
     cache: AnswerCache | None = None
     entailment: EntailmentModel | None = None
     judge: Judge | None = None
+
+
+class Answering(Protocol):
+    """Something that answers: one answerer, or whichever is live."""
+
+    def answer(
+        self, scope: Scope, query: AnswerQuery, answer_id: str | None = None
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """As `Answerer.answer`."""
+        ...
 
 
 class Answerer:

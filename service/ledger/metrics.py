@@ -123,6 +123,7 @@ DUTIES: Final = Metric(
     "Times that a duty beside the requests was done: `ok`, `failed` (tried again the next time) or `ended` by a bug",
     ("duty", "outcome"),
 )
+ROLLBACKS: Final = Metric("plumbline_rollbacks_total", "Releases that went back by themselves", ("kind",))
 
 METRICS: Final = (
     HTTP_REQUESTS,
@@ -153,6 +154,7 @@ METRICS: Final = (
     LEDGER_WRITTEN,
     LEDGER_DROPPED,
     DUTIES,
+    ROLLBACKS,
 )
 
 

@@ -37,6 +37,7 @@ LAYERED = (
     "service.retrieval.reranking.cross_encoder",
     "service.generation.models.providers",
     "service.tracking",
+    "service.releasing",
     "service.runtime",
     "service.quality",
     "service.app",
