@@ -10,6 +10,7 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from service.api import problems
+from service.api.auditing import refused
 from service.api.edge import Edge
 from service.api.models.answers import RetrievalEventModel, SentenceEventModel
 from service.api.models.documents import BatchRequest, JsonDocument, UploadForm
@@ -17,6 +18,7 @@ from service.api.models.verify import VerifyBatch, VerifyRequest
 from service.api.openapi import complete
 from service.api.routes import (
     answers,
+    audit,
     context,
     documents,
     feedback,
@@ -89,10 +91,11 @@ def _application(lifespan: Lifespan, settings: ServiceSettings) -> FastAPI:
         feedback,
         quality,
         gaps,
+        audit,
         health,
     ):
         app.include_router(routes.router)
-    problems.install(app)
+    problems.install(app, refused)
     complete(
         app,
         requests=[JsonDocument, BatchRequest, UploadForm, VerifyRequest, VerifyBatch],

@@ -8,6 +8,7 @@ PlumblineError
 ├── Conflict (ingestion.errors)
 │   ├── IdempotencyKeyReused   that Idempotency-Key belongs to another request
 │   └── RequestInProgress      the first request with that Idempotency-Key still runs (retryable)
+├── AuditUnavailable         the audit log can't be written, so nothing was changed (retryable)
 └── ModelFailure             the language model did not deliver; an answer degrades, a request never fails
 """
 
@@ -40,6 +41,11 @@ class IdempotencyKeyReused(Conflict):
 
 class RequestInProgress(Conflict):
     code = "request_in_progress"
+    retryable = True
+
+
+class AuditUnavailable(PlumblineError):
+    code = "audit_unavailable"
     retryable = True
 
 

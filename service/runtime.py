@@ -18,6 +18,7 @@ from ingestion.syncing import Sources, SourceStore
 from service.access.door import Door
 from service.access.keys import Keys
 from service.access.principals import DEFAULT_TENANT
+from service.access.refusals import Refusals
 from service.generation.answering import Answering, Means, Retrieve
 from service.generation.answers import AnswerQuery
 from service.generation.caching import AnswerCache
@@ -26,6 +27,7 @@ from service.generation.checking.grounding import scorers
 from service.generation.extracting.freshness import LOOKED_AT
 from service.generation.verification import Verifier
 from service.ledger.answer_cache import KeptAnswers
+from service.ledger.audit import Audit, Note, Question, write_notes, write_questions
 from service.ledger.database import migrate_ledger
 from service.ledger.feedback import Feedback
 from service.ledger.idempotency import IdempotencyLedger
@@ -36,6 +38,7 @@ from service.ledger.recording import Recorder, Write, open_recorder
 from service.ledger.releases import Releases
 from service.ledger.retention import Retention
 from service.ledger.secrets import QUERY_HASH, ledger_secret
+from service.ledger.starts import open_audit
 from service.ledger.traces import Trace, Traces, write_traces
 from service.releasing.answerers import Answerers, LiveAnswerer, open_live
 from service.releasing.choices import LIVE, Choices
@@ -59,7 +62,12 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-WRITERS: Mapping[type, Write] = {Trace: write_traces, ModelCall: write_model_calls}
+WRITERS: Mapping[type, Write] = {
+    Trace: write_traces,
+    ModelCall: write_model_calls,
+    Question: write_questions,
+    Note: write_notes,
+}
 """How the ledger writes each kind of record."""
 
 RETENTION_EVERY_S = 3600.0
@@ -89,6 +97,8 @@ class Runtime:
     traces: Traces
     feedback: Feedback
     feedback_taker: FeedbackTaker
+    audit: Audit
+    refusals: Refusals
     keys: Keys
     door: Door
     idempotency: IdempotencyLedger
@@ -152,7 +162,7 @@ async def open_reading(
             cache,
             Verifier(corpus.get_chunks, scorers(means.entailment)),
             recorder,
-            Tracker(recorder, masker, metrics, settings.ledger),
+            Tracker(recorder, masker, metrics, settings.ledger, settings.audit.questions),
             masker,
         )
 
@@ -173,6 +183,7 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
         jobs = await _enter(stack, open_jobs(settings, corpus))
         await asyncio.to_thread(corpus.embedder.embed_query, WARM_UP)
         retention = Retention(corpus.database, settings.ledger)
+        audit = await _enter(stack, open_audit(corpus.database, settings))
         releases = Releases(corpus.database)
         way_back = WayBack(releases, corpus.generations, lambda name: jobs.rebuild(OWNER, name).id)
         watcher = Watcher(corpus.database, settings.releases, way_back, metrics)
@@ -181,6 +192,7 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             Duty("retention", RETENTION_EVERY_S, retention.sweep),
             Duty("releases", settings.releases.poll_s, follow),
             Duty("release_watch", settings.releases.watch_every_s, watcher.look),
+            Duty("audit", RETENTION_EVERY_S, audit.keep_house),
         )
         await _enter(stack, keeping(duties, metrics))
         stack.callback(retention.stop)
@@ -202,6 +214,8 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             traces=traces,
             feedback=feedback,
             feedback_taker=FeedbackTaker(feedback, traces, reading.recorder, reading.masker, metrics, settings.ledger),
+            audit=audit,
+            refusals=Refusals(),
             keys=keys,
             door=door,
             idempotency=IdempotencyLedger(corpus.database),

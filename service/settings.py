@@ -324,6 +324,15 @@ class ReleaseSettings(_Group):
     down_ratings: float = Field(0.1, ge=0, le=1, description="bound of ratings that are bad")
 
 
+class AuditSettings(_Group):
+    """The audit log: who asked, ingested, deleted, changed keys or settings."""
+
+    questions: bool = Field(
+        True, description="have the id of every question in the log, too; without its words, which traces have"
+    )
+    days: int = Field(400, ge=0, description="days after which the old end of each chain is cut off; 0 keeps all of it")
+
+
 class ServiceSettings(Settings):
     """Every setting of the API process."""
 
@@ -337,6 +346,7 @@ class ServiceSettings(Settings):
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
     signals: SignalSettings = Field(default_factory=SignalSettings)
     releases: ReleaseSettings = Field(default_factory=ReleaseSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
 
     @model_validator(mode="after")
     def _strong_model_has_an_endpoint(self) -> ServiceSettings:

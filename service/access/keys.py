@@ -22,6 +22,7 @@ from ingestion.corpus.scope import PUBLIC_READER, TenantId
 from ingestion.errors import InvalidRequest, NotFound
 from service.access.principals import DEFAULT_TENANT, Permission, Principal
 from service.errors import Unauthenticated
+from service.ledger.audit import SERVICE, Action, Note, append
 from service.ledger.tables import api_keys
 
 PREFIX = "pl_"
@@ -84,8 +85,11 @@ class Keys:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def create(self, new: NewKey) -> tuple[Key, str]:
-        """The key and its token, which is not stored and can't be had again. Raises: InvalidRequest."""
+    def create(self, new: NewKey, by: str = SERVICE) -> tuple[Key, str]:
+        """The key and its token, which is not stored and can't be had again. `by` is told to the audit log.
+
+        Raises: InvalidRequest.
+        """
         new.check()
         id_, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         key = Key(
@@ -111,6 +115,10 @@ class Keys:
         }
         with write_transaction(self._engine) as connection:
             connection.execute(insert(api_keys).values(row))
+            detail = {name: row[name] for name in ("name", "scopes", "labels")}
+            expires_at = None if key.expires_at is None else key.expires_at.isoformat()
+            note = Note(key.tenant, by, Action.KEY_CREATE, id_, {**detail, "expires_at": expires_at})
+            append(connection, key.tenant, [note])
         return key, f"{PREFIX}{id_}_{secret}"
 
     def list(self) -> tuple[Key, ...]:
@@ -119,14 +127,15 @@ class Keys:
             rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at.desc(), api_keys.c.id)).all()
         return tuple(_key(row) for row in rows)
 
-    def revoke(self, id_: str) -> None:
+    def revoke(self, id_: str, by: str = SERVICE) -> None:
         """The key is refused from now on. Revoking twice is revoking once. Raises: NotFound."""
         with write_transaction(self._engine) as connection:
-            row = connection.execute(select(api_keys.c.revoked_at).where(api_keys.c.id == id_)).one_or_none()
+            row = connection.execute(select(api_keys).where(api_keys.c.id == id_)).one_or_none()
             if row is None:
                 raise NotFound(f"no key {id_!r}; `plumbline keys list` shows their ids")
             if row.revoked_at is None:
                 connection.execute(update(api_keys).where(api_keys.c.id == id_).values(revoked_at=datetime.now(UTC)))
+                append(connection, row.tenant, [Note(row.tenant, by, Action.KEY_REVOKE, id_, {"name": row.name})])
 
     def are_required(self) -> bool:
         """Whether there is a key that was not revoked. An expired one counts: expiry must not open the door."""

@@ -47,6 +47,7 @@ async def principal_of(request: Request, runtime: Running, _: Annotated[object, 
     if principal is None:
         principal = await run_in_threadpool(runtime.door.admit, caller)
     structlog.contextvars.bind_contextvars(tenant=principal.tenant)
+    request.state.principal = principal
     return principal
 
 

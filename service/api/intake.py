@@ -21,6 +21,7 @@ from ingestion.corpus.records import DocumentSource
 from ingestion.errors import InvalidRequest, RejectionCode
 from ingestion.jobs import Job
 from service.access.principals import Principal
+from service.api.auditing import Acting
 from service.api.models.documents import (
     MAX_FILES,
     AcceptedDocument,
@@ -32,6 +33,7 @@ from service.api.models.documents import (
 from service.api.models.jobs import accepted
 from service.api.problems import field_problems
 from service.api.replies import fingerprint_of, once, reply
+from service.ledger.audit import Action
 from service.ledger.metrics import DOCUMENTS
 from service.runtime import Runtime
 
@@ -53,9 +55,10 @@ Row = DocumentSource | Rejected
 class Intake:
     """Documents of one caller."""
 
-    def __init__(self, runtime: Runtime, principal: Principal) -> None:
+    def __init__(self, runtime: Runtime, principal: Principal, acting: Acting) -> None:
         self._runtime = runtime
         self._principal = principal
+        self._acting = acting
 
     async def take(self, rows: Sequence[Row], *, key: str | None, wait_s: float) -> Response:
         """202 with a job, or 200 if there is nothing to wait for any more."""
@@ -66,7 +69,7 @@ class Intake:
 
     async def _ingest(self, rows: Sequence[Row], wait_s: float) -> Response:
         sources = [row for row in rows if isinstance(row, DocumentSource)]
-        job = await run_in_threadpool(self._runtime.jobs.submit, self._principal.scope, sources) if sources else None
+        job = await run_in_threadpool(self._submit, sources) if sources else None
         if job is not None:
             job = await self._wait(job, wait_s)
         done = iter(() if job is None else job.items)
@@ -75,6 +78,12 @@ class Intake:
             self._runtime.metrics.count(DOCUMENTS, outcome, by=number)
         is_over = job is None or job.state.is_final
         return reply(AcceptedResponse(job_id=None if job is None else job.id, documents=told), 200 if is_over else 202)
+
+    def _submit(self, sources: Sequence[DocumentSource]) -> Job:
+        ids = [source.id or source.uri for source in sources]
+        collections = sorted({source.collection for source in sources})
+        with self._acting.change(Action.DOCUMENTS_ADD, ids[0], number=len(ids), ids=ids, collections=collections):
+            return self._runtime.jobs.submit(self._principal.scope, sources)
 
     async def _wait(self, job: Job, wait_s: float) -> Job:
         # Not `Jobs.wait`: it would hold one of the threads that answer searches.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from ingestion.errors import BackendUnavailable, InvalidRequest, PlumblineError
+from service.errors import AccessDenied
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ STATUSES: Final[Mapping[str, tuple[int, str]]] = {
     "document_rejected": (422, "The document was rejected"),
     "source_unavailable": (503, "The source did not answer"),
     "backend_unavailable": (503, "A backend did not answer"),
+    "audit_unavailable": (503, "The audit log can't be written"),
     "internal": (500, "Internal error"),
 }
 
@@ -129,7 +131,7 @@ def respond(fault: Fault, request_id: str, headers: Mapping[str, str] | None = N
     extra = dict(headers or {})
     if status == HTTPStatus.UNAUTHORIZED:
         extra["WWW-Authenticate"] = "Bearer"
-    if fault.code in ("backend_unavailable", "request_in_progress"):
+    if fault.code in ("backend_unavailable", "audit_unavailable", "request_in_progress"):
         extra["Retry-After"] = RETRY_AFTER_S
     return Response(body_of(fault, request_id), status, extra, MEDIA_TYPE)
 
@@ -162,8 +164,8 @@ def request_id_of(request: Request) -> str:
     return str(request.scope.get("plumbline.request_id", ""))
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of the routes a problem document.
+def install(app: FastAPI, refused: Callable[[Request, AccessDenied], None]) -> None:
+    """Make every error of the routes a problem document; `refused` is told of requests that were turned away.
 
     The handlers are `async` although they await nothing: plain functions would each be sent to a thread.
     """
@@ -171,7 +173,9 @@ def install(app: FastAPI) -> None:
     async def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, PlumblineError)
         fault = fault_of(error)
-        if fault.code in ("internal", "backend_unavailable"):
+        if isinstance(error, AccessDenied):
+            refused(request, error)
+        if fault.code in ("internal", "backend_unavailable", "audit_unavailable"):
             log.error("request_failed", code=error.code, detail=error.detail)
         return respond(fault, request_id_of(request))
 

@@ -7,6 +7,7 @@ import typer
 from ingestion.cli import ingest
 from service.cli import (
     asking,
+    auditing,
     evaluating,
     gaps,
     generations,
@@ -21,6 +22,7 @@ from service.cli import (
     verifying,
 )
 from service.cli.doctor import doctor
+from service.cli.operator import noting
 
 app = typer.Typer(
     name="plumbline",
@@ -29,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(ingest)
+app.command()(noting(ingest))
 app.add_typer(serving.app)
 app.add_typer(searching.app)
 app.add_typer(asking.app)
@@ -44,6 +46,7 @@ app.add_typer(gaps.app)
 app.command()(doctor)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
+app.add_typer(auditing.app, name="audit")
 
 
 def main() -> None:

@@ -17,7 +17,9 @@ from ingestion.sources.definitions import SourceDefinition, SourceId
 from ingestion.syncing import ItemRecord, ItemStatus, Oversight, Sources, SourceStore, SyncProgress, open_syncer
 from ingestion.telemetry import configure_logging
 from service.api.models.sources import ReconciliationModel, SourceModel
+from service.cli.operator import audited
 from service.cli.remote import Remote
+from service.ledger.audit import Action
 from service.settings import ServiceSettings
 
 _POLL_S = 0.5
@@ -77,7 +79,7 @@ class LocalDesk:
         self._scope = scope
 
     def add(self, definition: SourceDefinition) -> Facts:
-        with self._sources() as sources:
+        with self._changing(Action.SOURCE_ADD, definition.id) as sources:
             return _facts(SourceModel.of(sources.add(self._scope, definition, remote=False)))
 
     def list(self) -> list[Facts]:
@@ -95,16 +97,16 @@ class LocalDesk:
             return _facts(SourceModel.of(sources.get(self._scope, SourceId(id_))))
 
     def remove(self, id_: str) -> None:
-        with self._sources() as sources:
+        with self._changing(Action.SOURCE_REMOVE, id_) as sources:
             sources.remove(self._scope, SourceId(id_))
 
     def set_paused(self, id_: str, paused: bool) -> Facts:
-        with self._sources() as sources:
+        with self._changing(Action.SOURCE_PAUSE if paused else Action.SOURCE_RESUME, id_) as sources:
             change = sources.pause if paused else sources.resume
             return _facts(SourceModel.of(change(self._scope, SourceId(id_))))
 
     def retry(self, id_: str) -> int:
-        with self._sources() as sources:
+        with self._changing(Action.SOURCE_RETRY, id_) as sources:
             return sources.retry(self._scope, SourceId(id_))
 
     def reconcile(self, id_: str) -> Facts:
@@ -123,7 +125,11 @@ class LocalDesk:
             if item.status in (ItemStatus.FAILED, ItemStatus.QUARANTINED) and len(failures) < _MOST_FAILURES:
                 failures.append({"id": item.document_id, "uri": item.uri, "code": item.code, "detail": item.detail})
 
-        with open_corpus(self._settings) as corpus, open_syncer(corpus, self._settings) as syncer:
+        with (
+            open_corpus(self._settings) as corpus,
+            open_syncer(corpus, self._settings) as syncer,
+            audited(corpus.database, self._scope.tenant, Action.SOURCE_SYNC, id_),
+        ):
             try:
                 report = syncer.sync(self._scope, SourceId(id_), Oversight(progress, record=record))
             except SourceUnavailable as error:
@@ -144,6 +150,14 @@ class LocalDesk:
         """What a log would warn of, the command tells at its end."""
         if self._settings.log_level == "warning":
             configure_logging(self._settings.model_copy(update={"log_level": "error"}))
+
+    @contextmanager
+    def _changing(self, action: Action, id_: str) -> Iterator[Sources]:
+        with (
+            open_corpus(self._settings) as corpus,
+            audited(corpus.database, self._scope.tenant, action, id_),
+        ):
+            yield Sources(corpus, SourceStore(corpus.database), self._settings)
 
     @contextmanager
     def _sources(self) -> Iterator[Sources]:

@@ -16,8 +16,10 @@ from ingestion.jobs import JobState
 from ingestion.rebuilding import Rebuilder, RebuildProgress, Watch
 from service.api.models.generations import GenerationList, GenerationModel
 from service.cli.console import EXIT_FAILED, err, out, progress, reported, settings
+from service.cli.operator import audited
 from service.cli.options import ApiKey, AsJson, Url
 from service.cli.remote import Remote
+from service.ledger.audit import SERVICE_CHAIN, Action
 
 app = typer.Typer()
 
@@ -67,7 +69,11 @@ def _here(to: str | None, rollback: bool, show: Show) -> str | None:
     def tell(progress: RebuildProgress) -> None:
         show(progress.stage.value, progress.done, progress.total)
 
-    with open_corpus(settings(quiet=True)) as corpus:
+    action = Action.GENERATION_SWITCH if to is not None or rollback else Action.GENERATION_BUILD
+    with (
+        open_corpus(settings(quiet=True)) as corpus,
+        audited(corpus.database, SERVICE_CHAIN, action, "the one before" if rollback else to),
+    ):
         rebuilder, watch = Rebuilder(corpus), Watch(progress=tell)
         return rebuilder.roll_back(watch) if rollback else rebuilder.rebuild(to, watch).generation
 

@@ -15,14 +15,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
+from sqlalchemy import Engine
 
 from ingestion.corpus.database import migrate_corpus, open_database
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import NotFound
 from ingestion.jobs import JobFilter, JobId, JobKind, JobState, JobStore
 from service.cli.console import EXIT_FAILED, err, out, reported, settings
+from service.cli.operator import audited
 from service.cli.options import ApiKey, AsJson, Tenant, Url
 from service.cli.remote import Remote
+from service.ledger.audit import Action
 
 app = typer.Typer(help="List, show, cancel and watch uploads, syncs and rebuilds.", no_args_is_help=True)
 
@@ -119,8 +122,9 @@ class _Distant:
 class _Local:
     """The jobs of a database: a cancellation is a row that whoever works on the job will see."""
 
-    def __init__(self, store: JobStore, scope: Scope) -> None:
-        self._store = store
+    def __init__(self, database: Engine, scope: Scope) -> None:
+        self._database = database
+        self._store = JobStore(database)
         self._scope = scope
 
     def list(self, wanted: JobFilter, limit: int) -> dict[str, Any]:
@@ -136,7 +140,9 @@ class _Local:
         return JobDetail.of(self._store.reader.get(self._scope, JobId(job))).model_dump(mode="json")
 
     def cancel(self, job: str) -> Job:
-        self._store.cancel(self._scope, JobId(job))
+        self.get(job)
+        with audited(self._database, self._scope.tenant, Action.JOB_CANCEL, job):
+            self._store.cancel(self._scope, JobId(job))
         return self.get(job)
 
 
@@ -148,7 +154,7 @@ def _board(url: str | None, key: str | None, tenant: str) -> Iterator[_Distant |
     database = open_database(settings(quiet=True))
     try:
         migrate_corpus(database)
-        yield _Local(JobStore(database), Scope(TenantId(tenant)))
+        yield _Local(database, Scope(TenantId(tenant)))
     finally:
         database.dispose()
 

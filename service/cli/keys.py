@@ -16,6 +16,7 @@ from ingestion.corpus.scope import TenantId
 from service.access.keys import Key, Keys, NewKey
 from service.access.principals import Permission
 from service.cli.console import err, out, reported, settings
+from service.cli.operator import operator
 from service.ledger.database import migrate_ledger
 
 app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
@@ -41,7 +42,7 @@ def create(
     expires_at = None if expires_days is None else datetime.now(UTC) + timedelta(days=expires_days)
     labels = frozenset(label) if label else None
     with _keys() as keys:
-        key, token = keys.create(NewKey(name, TenantId(tenant), permissions, labels, expires_at))
+        key, token = keys.create(NewKey(name, TenantId(tenant), permissions, labels, expires_at), by=operator())
     if as_json:
         typer.echo(json.dumps({**_facts(key), "key": token}))
         return
@@ -77,7 +78,7 @@ def list_keys(as_json: AsJson = False) -> None:
 def revoke(key_id: Annotated[str, typer.Argument(help="Id of the key, as `list` shows it.")]) -> None:
     """Refuse a key: a running service does so within a second."""
     with _keys() as keys:
-        keys.revoke(key_id)
+        keys.revoke(key_id, by=operator())
         needed = keys.are_required()
     err().print(f"key {key_id} is revoked")
     if not needed:

@@ -156,7 +156,7 @@ audit_log = Table(
     "audit_log",
     metadata,
     Column("tenant", String(64), primary_key=True),
-    # Counts from 1 without a gap in each tenant.
+    # Counts from 1 without a gap in each tenant. What all tenants share has a chain of its own, `_service`.
     Column("n", Integer, primary_key=True),
     Column("at", UtcDateTime, nullable=False),
     # `key:<id>`, `keyless`, `cli:<user>` or `service`.
@@ -164,7 +164,8 @@ audit_log = Table(
     Column("action", String(64), nullable=False),
     Column("subject", String(400)),
     Column("detail", JSON, nullable=False),
-    # SHA-256 over the hash before and everything above.
+    # The hash of the entry before, and SHA-256 over that and everything above (`service.ledger.chain`).
+    Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
     Index("ix_audit_log_at", "at"),
 )

@@ -13,6 +13,7 @@ from typing import Any
 
 from service.generation.answers import Answer, AnswerQuery, RetrievalEvent
 from service.generation.checking.judging import JUDGED_CHECK
+from service.ledger.audit import Question, actor_of
 from service.ledger.masking import Masker
 from service.ledger.metrics import ANSWERS, JUDGED, RELEVANCE, Metrics
 from service.ledger.recording import Recorder
@@ -51,12 +52,15 @@ class Tracker:
     None of its calls waits or fails; what can't be kept is counted.
     """
 
-    def __init__(self, recorder: Recorder, masker: Masker, metrics: Metrics, settings: LedgerSettings) -> None:
+    def __init__(
+        self, recorder: Recorder, masker: Masker, metrics: Metrics, settings: LedgerSettings, questions: bool = False
+    ) -> None:
         self._recorder = recorder
         self._masker = masker
         self._metrics = metrics
         self._settings = settings
         self._signals = Signals(metrics)
+        self._questions = questions
 
     def search(self, asked: Asked, query: SearchQuery, result: SearchResult) -> None:
         """A search that was answered."""
@@ -82,7 +86,7 @@ class Tracker:
                 **_of_index(result),
             )
 
-        self._keep(tell)
+        self._keep(asked, Operation.SEARCH, tell)
 
     def context(self, asked: Asked, text: str, collections: tuple[str, ...], pack: ContextPack) -> None:
         """A context pack that was built."""
@@ -108,7 +112,7 @@ class Tracker:
                 **(_of_index(best) if best else {}),
             )
 
-        self._keep(tell)
+        self._keep(asked, Operation.CONTEXT, tell)
 
     def answer(self, asked: Asked, query: AnswerQuery, found: RetrievalEvent | None, answer: Answer | None) -> None:
         """An answer as far as it came: `answer` is None if whoever asked left before its end."""
@@ -137,7 +141,7 @@ class Tracker:
                 **({} if answer is None else _of_answer(answer)),
             )
 
-        self._keep(tell)
+        self._keep(asked, Operation.ANSWER, tell)
 
     def _count(self, answer: Answer) -> None:
         outcome = "answered" if answer.answered else "refused" if answer.refusal else "empty"
@@ -152,11 +156,14 @@ class Tracker:
     def failed(self, asked: Asked, operation: Operation, text: str, code: str) -> None:
         """An operation that ended in an error; `code` is the error's."""
         total_ms = asked.elapsed_ms()
-        self._keep(lambda: self._trace(asked, operation, text, outcome=code, total_ms=total_ms))
+        self._keep(asked, operation, lambda: self._trace(asked, operation, text, outcome=code, total_ms=total_ms))
 
-    def _keep(self, tell: Callable[[], Trace]) -> None:
+    def _keep(self, asked: Asked, operation: Operation, tell: Callable[[], Trace]) -> None:
         if self._settings.enabled:
             self._recorder.record(tell)
+        if self._questions:
+            actor = actor_of(asked.key_id)
+            self._recorder.record(lambda: Question(asked.tenant, actor, operation.value, asked.id, asked.at))
 
     def _trace(self, asked: Asked, operation: Operation, text: str, **values: Any) -> Trace:
         return Trace(

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from ingestion.corpus.catalog_reader import DocumentQuery
 from ingestion.corpus.records import DocumentId
 from service.api.access import Ingesting, Running, Searching
+from service.api.auditing import Audited
 from service.api.intake import Intake, read_batch, read_upload
 from service.api.models.documents import (
     AcceptedResponse,
@@ -25,6 +26,7 @@ from service.api.models.fields import CollectionName, DocumentIdText
 from service.api.openapi import reference
 from service.api.problems import RESPONSES
 from service.api.replies import IdempotencyKey, reply
+from service.ledger.audit import Action
 
 router = APIRouter(tags=["documents"], responses=RESPONSES)
 
@@ -57,11 +59,16 @@ _DONE: dict[int | str, dict[str, Any]] = {
     openapi_extra=_FILES_OR_JSON,
 )
 async def add_documents(
-    request: Request, principal: Ingesting, runtime: Running, key: IdempotencyKey = None, wait_s: Wait = 0
+    request: Request,
+    principal: Ingesting,
+    runtime: Running,
+    acting: Audited,
+    key: IdempotencyKey = None,
+    wait_s: Wait = 0,
 ) -> Response:
     """The documents are ingested by a job that survives a crash. Handing in what is there already does no work."""
     rows = await read_upload(request)
-    return await Intake(runtime, principal).take(rows, key=key, wait_s=wait_s)
+    return await Intake(runtime, principal, acting).take(rows, key=key, wait_s=wait_s)
 
 
 @router.post(
@@ -73,11 +80,16 @@ async def add_documents(
     openapi_extra=_BATCH,
 )
 async def add_batch(
-    request: Request, principal: Ingesting, runtime: Running, key: IdempotencyKey = None, wait_s: Wait = 0
+    request: Request,
+    principal: Ingesting,
+    runtime: Running,
+    acting: Audited,
+    key: IdempotencyKey = None,
+    wait_s: Wait = 0,
 ) -> Response:
     """Each document is checked by itself; one that is not valid is told as `failed` and the others go on."""
     rows = await read_batch(request)
-    return await Intake(runtime, principal).take(rows, key=key, wait_s=wait_s)
+    return await Intake(runtime, principal, acting).take(rows, key=key, wait_s=wait_s)
 
 
 @router.get("/v1/documents", response_model=DocumentPage, summary="List documents")
@@ -111,11 +123,16 @@ def get_document(
 
 @router.delete("/v1/documents/{document_id:path}", status_code=204, summary="Delete a document")
 def delete_document(
-    document_id: PathDocument, principal: Ingesting, runtime: Running, collection: InCollection = None
+    document_id: PathDocument,
+    principal: Ingesting,
+    runtime: Running,
+    acting: Audited,
+    collection: InCollection = None,
 ) -> Response:
     """When this returns, no search, answer or context can show it."""
     document = runtime.corpus.get_document(principal.scope, DocumentId(document_id), collection)
-    runtime.corpus.delete_document(principal.scope, document.id, document.collection)
-    # no question leads to them any more, but what they quote shall not outlive the document
-    runtime.cache.forget(principal.scope, document.key)
+    with acting.change(Action.DOCUMENT_DELETE, document.id, collection=document.collection):
+        runtime.corpus.delete_document(principal.scope, document.id, document.collection)
+        # no question leads to them any more, but what they quote shall not outlive the document
+        runtime.cache.forget(principal.scope, document.key)
     return Response(status_code=204)

@@ -8,10 +8,12 @@ from fastapi import APIRouter, Path, Response
 
 from ingestion.rebuilding import Rebuilder
 from service.api.access import Administering, Running
+from service.api.auditing import Audited
 from service.api.models.generations import GenerationList, GenerationModel
 from service.api.models.jobs import JobModel
 from service.api.problems import RESPONSES
 from service.api.replies import reply
+from service.ledger.audit import Action
 
 router = APIRouter(tags=["generations"], responses=RESPONSES)
 
@@ -26,17 +28,19 @@ def list_generations(_: Administering, runtime: Running) -> Response:
 
 
 @router.post("/v1/generations", response_model=JobModel, status_code=202, summary="Build the index anew")
-def rebuild(principal: Administering, runtime: Running) -> Response:
+def rebuild(principal: Administering, runtime: Running, acting: Audited) -> Response:
     """A job that builds what the settings ask for beside the index that is searched, and switches to it. Searches and
     writes go on meanwhile.
     """
-    return reply(JobModel.of(runtime.jobs.rebuild(principal.scope)), 202)
+    with acting.change(Action.GENERATION_BUILD, shared=True):
+        return reply(JobModel.of(runtime.jobs.rebuild(principal.scope)), 202)
 
 
 @router.post(
     "/v1/generations/{name}/activate", response_model=JobModel, status_code=202, summary="Switch to a generation"
 )
-def activate(name: PathGeneration, principal: Administering, runtime: Running) -> Response:
+def activate(name: PathGeneration, principal: Administering, runtime: Running, acting: Audited) -> Response:
     """A job that takes in what changed since that generation was searched, and switches to it: the way back, too."""
     Rebuilder(runtime.corpus).get(name)
-    return reply(JobModel.of(runtime.jobs.rebuild(principal.scope, name)), 202)
+    with acting.change(Action.GENERATION_SWITCH, name, shared=True):
+        return reply(JobModel.of(runtime.jobs.rebuild(principal.scope, name)), 202)

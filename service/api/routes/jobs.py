@@ -8,10 +8,12 @@ from fastapi import APIRouter, Path, Query, Response
 
 from ingestion.jobs import JobId
 from service.api.access import Ingesting, Running
+from service.api.auditing import Audited
 from service.api.models.fields import DocumentIdText
 from service.api.models.jobs import JobDetail, JobModel, JobPage, JobParameters
 from service.api.problems import RESPONSES
 from service.api.replies import reply
+from service.ledger.audit import Action
 
 router = APIRouter(tags=["jobs"], responses=RESPONSES)
 
@@ -33,6 +35,7 @@ def get_job(job_id: PathJob, principal: Ingesting, runtime: Running) -> Response
 
 
 @router.post("/v1/jobs/{job_id}/cancel", response_model=JobDetail, summary="Stop a job")
-def cancel_job(job_id: PathJob, principal: Ingesting, runtime: Running) -> Response:
+def cancel_job(job_id: PathJob, principal: Ingesting, runtime: Running, acting: Audited) -> Response:
     """It stops before its next document; what is ingested stays. A job that is over stays as it ended."""
-    return reply(JobDetail.of(runtime.jobs.cancel(principal.scope, JobId(job_id))))
+    with acting.change(Action.JOB_CANCEL, job_id):
+        return reply(JobDetail.of(runtime.jobs.cancel(principal.scope, JobId(job_id))))

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from ingestion.corpus.scope import Scope
 from service.access.principals import Principal
 from service.api.access import Answering, Running
+from service.api.auditing import Audited
 from service.api.models.verify import VerifyBatch, VerifyBatchResponse, VerifyRequest, VerifyResponse
 from service.api.openapi import reference
 from service.api.problems import RESPONSES
@@ -31,14 +32,16 @@ _Told = TypeVar("_Told", VerifyResponse, VerifyBatchResponse)
 
 
 @router.post("/v1/verify", response_model=VerifyResponse, summary="Check an answer", openapi_extra=_ONE)
-async def verify(request: Request, principal: Answering, runtime: Running) -> Response:
+async def verify(request: Request, principal: Answering, runtime: Running, acting: Audited) -> Response:
     """Its sentences against passages or chunks, as those of an own answer: what is cited, and whether that says it."""
+    acting.asked("verify")
     return await _verified(request, principal, runtime, verify_body)
 
 
 @router.post("/v1/verify/batch", response_model=VerifyBatchResponse, summary="Check answers", openapi_extra=_MANY)
-async def verify_many(request: Request, principal: Answering, runtime: Running) -> Response:
+async def verify_many(request: Request, principal: Answering, runtime: Running, acting: Audited) -> Response:
     """Up to 100, each by itself: one that is not valid is told so, and the others are checked."""
+    acting.asked("verify_batch")
     return await _verified(request, principal, runtime, verify_batch)
 
 
