@@ -22,6 +22,7 @@ from sqlalchemy import (
     extract,
     func,
     literal,
+    or_,
     select,
 )
 
@@ -115,6 +116,14 @@ class Spent:
     unpriced: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """Why answers were refused, and why they were degraded: how many, by reason."""
+
+    refusals: dict[str, int]
+    degraded: dict[str, int]
+
+
 def tallies(connection: Connection, about: Slice, buckets: int = 1) -> list[dict[str, Tally]]:
     """Of each of so many equal parts of the window, in the order of time, the tally by operation."""
     bucket = _bucket(connection, traces.c.at, about, buckets)
@@ -133,6 +142,23 @@ def written(connection: Connection, about: Slice) -> list[Written]:
         Written(model, prompt, refusal, degraded, Tally(*counts))
         for model, prompt, refusal, degraded, *counts in connection.execute(asked)
     ]
+
+
+def reasons(connection: Connection, about: Slice, buckets: int = 1) -> list[Reasons]:
+    """Of each part of the window the reasons for which answers were refused or degraded."""
+    bucket = _bucket(connection, traces.c.at, about, buckets).label("bucket")
+    asked = select(bucket, traces.c.refusal, traces.c.degraded, func.count()).where(
+        *_chosen(about), _answers(), or_(traces.c.refusal.is_not(None), traces.c.degraded.is_not(None))
+    )
+    parts = [Reasons({}, {}) for _ in range(buckets)]
+    for at, refusal, degraded, count in connection.execute(
+        asked.group_by("bucket", traces.c.refusal, traces.c.degraded)
+    ):
+        part = parts[min(max(int(at), 0), buckets - 1)]
+        for reason, counts in ((refusal, part.refusals), (degraded, part.degraded)):
+            if reason is not None:
+                counts[reason] = counts.get(reason, 0) + count
+    return parts
 
 
 def spending(connection: Connection, about: Slice, buckets: int = 1) -> list[list[Spent]]:

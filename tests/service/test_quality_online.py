@@ -182,17 +182,25 @@ def test_percentiles_of_many_are_of_a_random_part(database: Engine) -> None:
 
 def test_a_series_adds_up_to_its_window(database: Engine) -> None:
     traces = [search(NOW - n * timedelta(minutes=13, seconds=0.7), total_ms=float(n)) for n in range(1, 101)]
-    keep(database, [*traces, answer(THEN, unsupported=1)], [call(THEN), call(NOW - HOUR, cost_usd=None)])
+    refused = [refusal(THEN), refusal(THEN, "unsafe"), refusal(THEN, "unsafe", degraded="timeout")]
+    late = answer(NOW - HOUR, degraded="timeout")
+    calls = [call(THEN), call(NOW - HOUR, cost_usd=None)]
+    keep(database, [*traces, answer(THEN, unsupported=1), *refused, late], calls)
 
     found = SeriesResponse.of(series(database, DAY, 24), "24h")
 
     assert len(found.points) == 24
     assert found.points[0].at == DAY.since
-    assert sum(point.queries for point in found.points) == 101
-    assert found.points[-1].operations == {"search": 4}, "the last hour holds four of those that come every 13 minutes"
+    assert sum(point.queries for point in found.points) == 105
+    last = found.points[-1]
+    assert last.operations == {"search": 4, "answer": 1}, "the last hour holds four of those that come every 13 minutes"
+    assert (last.refusals, last.degradations) == ({}, {"timeout": 1})
     assert found.points[-1].latency["search"].p50_ms == 2.5
-    (busy,) = (point for point in found.points if point.answers)
+    busy, _ = (point for point in found.points if point.answers)
     assert busy.at == THEN
+    assert busy.refusals == {"nothing_relevant": 1, "unsafe": 2}
+    assert busy.degradations == {"timeout": 1}
+    assert [(one.model, one.calls, one.cost_usd) for one in busy.models] == [(call(THEN).model, 1, 0.01)]
     assert (busy.unsupported, busy.sentences, busy.cost_usd, busy.citation_precision) == (1, 3, 0.01, 1.0)
     assert [point.prompt_tokens for point in found.points if point.model_calls] == [1000, 1000]
 

@@ -177,6 +177,17 @@ class PointLatency(_Read):
     over: int
 
 
+class PointSpent(_Read):
+    """Calls of one model with one prompt."""
+
+    model: str
+    prompt_version: str | None
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+
+
 class PointModel(Reply):
     """What happened from `at` until the next point. Counts, so that points can be added up."""
 
@@ -192,7 +203,9 @@ class PointModel(Reply):
     legs: int = Field(description="queries for which both legs found something")
     answers: int = Field(description="answers and refusals")
     refused: int
+    refusals: dict[str, int] = Field(description="refused answers by reason")
     degraded: int
+    degradations: dict[str, int] = Field(description="degraded answers by reason")
     graded: int = Field(description="answers with a verdict")
     grounded: int
     sentences: int
@@ -203,6 +216,7 @@ class PointModel(Reply):
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float | None
+    models: list[PointSpent] = Field(description="calls, tokens and cost by model and prompt version")
 
     @classmethod
     def of(cls, point: Point) -> PointModel:
@@ -220,7 +234,9 @@ class PointModel(Reply):
             legs=every.legs,
             answers=every.complete,
             refused=every.refused,
+            refusals=point.reasons.refusals,
             degraded=every.degraded,
+            degradations=point.reasons.degraded,
             graded=every.graded,
             grounded=every.grounded,
             sentences=every.sentences,
@@ -231,6 +247,7 @@ class PointModel(Reply):
             prompt_tokens=sum(one.prompt_tokens for one in point.spent),
             completion_tokens=sum(one.completion_tokens for one in point.spent),
             cost_usd=point.cost_usd,
+            models=[PointSpent.model_validate(one) for one in point.spent],
         )
 
 

@@ -10,7 +10,17 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-from service.ledger.tallies import MOST_ROWS, Slice, Spent, Tally, sampled_timings, spending, tallies
+from service.ledger.tallies import (
+    MOST_ROWS,
+    Reasons,
+    Slice,
+    Spent,
+    Tally,
+    reasons,
+    sampled_timings,
+    spending,
+    tallies,
+)
 from service.quality.online.comparing import total_cost
 from service.quality.online.measuring import Percentiles, percentiles
 
@@ -25,6 +35,7 @@ class Point:
     operations: Mapping[str, Tally]
     latency: Mapping[str, Percentiles]
     spent: Sequence[Spent]
+    reasons: Reasons
 
     @property
     def all(self) -> Tally:
@@ -51,10 +62,12 @@ def series(engine: Engine, about: Slice, buckets: int) -> Series:
     with engine.connect() as connection:
         operations = tallies(connection, about, buckets)
         spent = spending(connection, about, buckets)
+        why = reasons(connection, about, buckets)
         rows = sum(tally.queries for part in operations for tally in part.values())
         latency = _latency(connection, about, rows, buckets)
     points = [
-        Point(about.since + timedelta(seconds=width_s * n), operations[n], latency[n], spent[n]) for n in range(buckets)
+        Point(about.since + timedelta(seconds=width_s * n), operations[n], latency[n], spent[n], why[n])
+        for n in range(buckets)
     ]
     return Series(about, width_s, points, rows > MOST_ROWS)
 
