@@ -45,6 +45,7 @@ from service.generation.answers import (
 from service.generation.models.llm import Models
 from service.generation.models.opening import open_chat_models
 from service.quality.golden import GoldenCase, load_golden, names_document
+from service.quality.stating import stated
 from service.runtime import means_of, open_reading, retriever
 from service.settings import ServiceSettings
 
@@ -129,14 +130,13 @@ async def ask(settings: ServiceSettings, cases: Sequence[GoldenCase], *, raw: bo
 
 async def _row(corpus: Corpus, case: GoldenCase, asked: _Asked, model: TappedModel | None) -> Row:
     answer = asked.answer
-    text = " ".join(answer.text.split()).casefold()
     cited = [citation.document for citation in answer.citations]
     calls = model.take() if model is not None else []
     return Row(
         case=case,
         answer=answer,
         right_document=any(names_document(document, name) for document in cited for name in case.relevant_documents),
-        facts=(sum(fact.casefold() in text for fact in case.expected_facts), len(case.expected_facts)),
+        facts=(len(stated(case.expected_facts, [answer.text])), len(case.expected_facts)),
         verdicts=Counter(sentence.support.label for sentence in answer.sentences),
         found=sum(
             check in ("citation:added", "citation:corrected")

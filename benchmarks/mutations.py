@@ -20,7 +20,6 @@ from math import log
 from random import Random
 
 from benchmarks.corpora import sample_documents
-from benchmarks.mutating import CODE, KINDS, Mutation, mutations
 from ingestion.chunking.chunker import Chunker
 from ingestion.parsing import DocumentParser
 from ingestion.settings import ChunkingSettings, ParsingSettings
@@ -28,8 +27,8 @@ from service.generation.answers import SupportLabel
 from service.generation.checking.entailment.entailment import open_entailment
 from service.generation.checking.evidence import Evidence, Reader
 from service.generation.checking.grounding import GroundingScorer, scorers
-from service.generation.checking.sentences import UnitKind, units_of
-from service.generation.citations import leads_in
+from service.quality.answering.mutating import KINDS, Mutation, mutations
+from service.quality.answering.probing import sentences, still_true
 
 PASSAGES = 6
 LONGEST = 600
@@ -86,15 +85,10 @@ def copies(reader: Reader, evidence: Sequence[Evidence]) -> list[Copied]:
 
 
 def _sentences(text: str) -> Iterator[str]:
-    for unit in units_of(text, code_lines=True):
-        raw = text[unit.start : unit.end]
-        if unit.kind is UnitKind.HEADING or leads_in(raw):
-            continue
-        lines = raw.splitlines() if unit.kind is UnitKind.PROSE and " | " in raw else [raw]
-        for line in lines:
-            said = f"```\n{line}\n```" if unit.kind is UnitKind.CODE else line.strip()
-            if len(line) <= LONGEST and len(re.findall(r"\w+", line)) >= _LEAST_WORDS:
-                yield said
+    for said in sentences(text):
+        bare = said.removeprefix("```\n").removesuffix("\n```")
+        if len(bare) <= LONGEST and len(re.findall(r"\w+", bare)) >= _LEAST_WORDS:
+            yield said
 
 
 def names_of(evidence: Sequence[Evidence]) -> list[str]:
@@ -116,7 +110,7 @@ def judge(
                 f"{copy.own.titles[-1:]}\n{copy.own.text}"
             ):
                 continue
-            if _still_true(mutation, copy.cited):
+            if still_true(mutation, [passage.text for passage in copy.cited]):
                 continue
             own = _supported(scorer, mutation.text, [copy.own])
             six = _supported(scorer, mutation.text, copy.cited)
@@ -131,20 +125,6 @@ def false_alarms(scorer: GroundingScorer, copied: Sequence[Copied]) -> tuple[lis
 
 def _supported(scorer: GroundingScorer, text: str, cited: Sequence[Evidence]) -> bool:
     return scorer.check(text, cited).support.label is SupportLabel.SUPPORTED
-
-
-def _still_true(mutation: Mutation, cited: Sequence[Evidence]) -> bool:
-    """Whether the cited passages hold the changed sentence word for word, or each of its commands as a line or span."""
-    said = _bare(mutation.text)
-    if mutation.kind != "command":
-        return any(said in _bare(passage.text) for passage in cited)
-    held = {" ".join(line.split()) for passage in cited for line in re.split(r"[\n`]", passage.text)}
-    commands = [match.group("inline") or match.group("block") for match in CODE.finditer(mutation.text)]
-    return all(" ".join(command.split()) in held for command in commands)
-
-
-def _bare(text: str) -> str:
-    return " ".join(re.sub(r"`{3}[^\n]*\n?|`", "", text).split())
 
 
 def main() -> None:

@@ -23,7 +23,6 @@ from service.generation.answering import Answering, Means, Retrieve
 from service.generation.answers import AnswerQuery
 from service.generation.caching import AnswerCache
 from service.generation.checking.entailment.entailment import open_entailment
-from service.generation.checking.grounding import scorers
 from service.generation.extracting.freshness import LOOKED_AT
 from service.generation.verification import Verifier
 from service.ledger.answer_cache import KeptAnswers
@@ -160,7 +159,7 @@ async def open_reading(
             answerers,
             answerer,
             cache,
-            Verifier(corpus.get_chunks, scorers(means.entailment)),
+            Verifier(corpus.get_chunks, means.scorers()),
             recorder,
             Tracker(recorder, masker, metrics, settings.ledger, settings.audit.questions),
             masker,

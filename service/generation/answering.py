@@ -37,7 +37,7 @@ from service.generation.answers import (
 from service.generation.caching import AnswerCache, AnswerKey, Recipe, answer_key
 from service.generation.checking.entailment.entailment import EntailmentModel
 from service.generation.checking.evidence import Evidence, Reader
-from service.generation.checking.grounding import scorers
+from service.generation.checking.grounding import MakeScorer, scorers
 from service.generation.checking.judging import Judge, with_opinion
 from service.generation.conversation import Standalone, standing_alone
 from service.generation.extracting.fallback import Extractor
@@ -66,6 +66,7 @@ class Means:
     cache       keeps a model's answers, to be given again
     entailment  tells how probable it is that passages say a sentence; words alone decide without
     judge       a model's opinion on the verdicts of some answers, for comparison
+    make_scorer what gives the verdicts, where it is not the one of `entailment`
     """
 
     content_of: ContentOf | None = None
@@ -73,6 +74,11 @@ class Means:
     cache: AnswerCache | None = None
     entailment: EntailmentModel | None = None
     judge: Judge | None = None
+    make_scorer: MakeScorer | None = None
+
+    def scorers(self) -> MakeScorer:
+        """What gives the verdicts."""
+        return self.make_scorer or scorers(self.entailment)
 
 
 class Answering(Protocol):
@@ -99,7 +105,7 @@ class Answerer:
         self._models = models
         self._settings = settings
         self._means = means or Means()
-        self._make_scorer = scorers(self._means.entailment)
+        self._make_scorer = self._means.scorers()
         self._writing = ModelWriting(models, settings)
 
     async def answer(

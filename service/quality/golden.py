@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -36,10 +37,44 @@ class GoldenPassage(BaseModel):
         return self
 
 
+class TriageCategory(StrEnum):
+    """What a ticket is about, as a triage card tells it."""
+
+    INFRA = "infra"
+    APP = "app"
+    DATA = "data"
+    SECURITY = "security"
+    UNKNOWN = "unknown"
+
+
+class TriageSeverity(StrEnum):
+    P0 = "P0"
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+
+
+class TriageExpectation(BaseModel):
+    """What a triage card for the question should say. Read and checked; there are no triage cards to measure yet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    category: TriageCategory | None = None
+    severity: TriageSeverity | None = None
+    needs_human: bool | None = None
+
+    @model_validator(mode="after")
+    def _expects_something(self) -> TriageExpectation:
+        if self.category is None and self.severity is None and self.needs_human is None:
+            raise ValueError("a triage expectation names a category, a severity or needs_human")
+        return self
+
+
 class GoldenCase(BaseModel):
     """One question. Documents are named by their ids, uris or ends of uris (see `names_document`).
 
-    `grades` are those of relevant documents that are not worth 1. `collections` and `filter` narrow the search.
+    `grades` are those of relevant documents that are not worth 1. `must_cite` are documents that an answer has to cite;
+    they are relevant, too. `collections` and `filter` narrow the search.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,15 +86,19 @@ class GoldenCase(BaseModel):
     relevant_passages: tuple[GoldenPassage, ...] = ()
     expected_facts: tuple[str, ...] = ()
     forbidden_facts: tuple[str, ...] = ()
+    must_cite: tuple[str, ...] = ()
     must_refuse: bool = False
+    triage: TriageExpectation | None = None
     collections: tuple[str, ...] = ()
     filter: Filter | None = None
 
     @model_validator(mode="after")
     def _is_answerable_or_not(self) -> GoldenCase:
-        named = self.relevant_documents or self.relevant_passages
+        named = self.relevant_documents or self.relevant_passages or self.must_cite
         if self.must_refuse and (named or self.expected_facts):
             raise ValueError("a case that must be refused has no relevant documents and no expected facts")
+        if any(not fact.strip() for fact in (*self.expected_facts, *self.forbidden_facts)):
+            raise ValueError("a fact is empty: every answer holds that")
         if not self.must_refuse and not named:
             raise ValueError("a case that is to be answered names at least one relevant document")
         for name, grade in self.grades.items():
@@ -71,7 +110,8 @@ class GoldenCase(BaseModel):
 
     def judged(self) -> dict[str, int]:
         """Every document that the case names, with its grade."""
-        names = (*self.relevant_documents, *(passage.document for passage in self.relevant_passages))
+        passages = (passage.document for passage in self.relevant_passages)
+        names = (*self.relevant_documents, *passages, *self.must_cite)
         return {name: self.grades.get(name, 1) for name in names}
 
 

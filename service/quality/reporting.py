@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from textwrap import shorten
 
-from service.quality.comparing import SetChange, Verdict
-from service.quality.runs import KEYWORD, OURS, RRF, SEMANTIC, Bins, QueryRow, Run, SetRun, Value
+from service.quality.comparing import SetChange
+from service.quality.measures import COST, TOKENS, TOTAL_MS, measure_named
+from service.quality.runs import KEYWORD, OURS, RRF, SEMANTIC, Answers, Bins, QueryRow, Run, SetRun, Value
+from service.quality.verdicts import Verdict
 
 TITLES = {OURS: "ours", KEYWORD: "BM25 only", SEMANTIC: "dense only", RRF: "plain RRF (k=60)"}
 _SHOWN = 10
+_WRONG = 30
 _TOP = 3
 _SHORT = 100
 
@@ -23,14 +26,16 @@ CAUTIONS = """\
 - Thresholds, weights and the relevance calibration of the product were fitted on some public collections. Where one of
   those is measured here, it is in sample; fit on one part and measure on another with `--split`.
 - Latencies were taken with searches side by side and are no promise about a quiet machine; the dense row has its query
-  vectors from the first row already."""
+  vectors from the first row already.
+- What an answer is worth is told by facts that stand in it word for word and by the product's own verifier. The probes
+  say how far that one can be trusted: it is no judge from elsewhere."""
 
 
 def report(run: Run, changes: Sequence[SetChange] = (), verdict: Verdict | None = None) -> str:
     """The run as a Markdown page, with what changed since a baseline and the verdict of a gate if there are such."""
     options = run.options
     parts = [
-        "# Retrieval, measured",
+        "# Retrieval and answers, measured" if any(one.answers for one in run.sets) else "# Retrieval, measured",
         "",
         f"{run.created_at:%Y-%m-%d %H:%M} UTC, version {run.version}, mode `{options.mode}`, pages of {options.k}, "
         f"rankings of {options.depth}, seed {options.seed}{_sampled(run)}.",
@@ -102,7 +107,57 @@ def _set(one: SetRun) -> list[str]:
     lines += _refusals(one)
     lines += _reliability(one)
     lines += _worst(one)
+    lines += _answers(one)
     return lines
+
+
+def _answers(one: SetRun) -> list[str]:
+    answers = one.answers
+    if answers is None:
+        return []
+    lines = ["", f"### Answers: {told_of(answers)}", "", *_table(("measure", "", "mean", "95 %", "cases"))]
+    for name, value in answers.metrics.items():
+        about = measure_named(name).about
+        lines.append(_cells(name, about, number(name, value.mean), interval(name, value), str(value.n)))
+    lines += ["", *(f"Not measured: {line}." for line in answers.not_measured)]
+    if answers.changed:
+        lines.append(f"The verifier was probed with {answers.copied} copied and {answers.changed} changed sentences.")
+    wrong = [row for row in answers.cases if row.wrong]
+    if wrong:
+        lines += ["", f"#### What is wrong ({len(wrong)} cases)", ""]
+    for row in wrong[:_WRONG]:
+        lines.append(f"- {_short(one.questions[row.id].text)} ({row.id}): {'; '.join(map(_short, row.wrong))}")
+    return lines
+
+
+def told_of(answers: Answers) -> str:
+    """What the answers were written with, in a few words."""
+    written = f"{answers.model} with {answers.prompt}" if answers.model else "extracted, without a model"
+    return f"{written}, verified by {answers.grounding}, policy {answers.policy}, asked {answers.repeat} times each"
+
+
+def number(measure: str, value: float) -> str:
+    """A mean of that measure for people."""
+    if measure in (TOTAL_MS, TOKENS):
+        return f"{value:.0f}"
+    return f"{value:.5f}" if measure == COST else f"{value:.3f}"
+
+
+def interval(measure: str, value: Value) -> str:
+    """Its 95 % interval."""
+    return f"{number(measure, value.low)}-{number(measure, value.high)}"
+
+
+def verdict_lines(verdict: Verdict) -> list[str]:
+    """What failed, each fall with its worst cases below it, then what was not compared."""
+    lines = []
+    cases = {str(check): check.worst for check in verdict.fallen}
+    for failure in verdict.failures:
+        lines.append(failure)
+        for one in cases.get(failure, ()):
+            why = f" ({'; '.join(map(_short, one.wrong[:_TOP]))})" if one.wrong else ""
+            lines.append(f"    {one.before:.3f} → {one.after:.3f} {one.id}: {_short(one.text)}{why}")
+    return [*lines, *verdict.notes]
 
 
 def _latencies(one: SetRun) -> str:
@@ -167,7 +222,21 @@ def _short(text: str) -> str:
 
 def _verdict(verdict: Verdict) -> list[str]:
     told = "passed" if verdict.passed else "not passed"
-    return [f"# Gate: {told}", "", *(f"- {line}" for line in (*verdict.failures, *verdict.notes))]
+    lines = [f"# Gate: {told}", ""]
+    for line in verdict_lines(verdict):
+        bare = line.lstrip()
+        lines.append(f"- {bare}" if bare == line else f"    - {bare}")
+    if verdict.checks:
+        heads = ("set", "measure", "before", "after", "difference", "95 %", "cases", "allowed", "p", "")
+        lines += ["", *_table(heads)]
+    for one in verdict.checks:
+        found = one.difference
+        values = (number(one.measure, value) for value in (one.before, one.after))
+        bounds = f"{found.low:+.4f} to {found.high:+.4f}"
+        end = "fell" if one.fell else ""
+        judged = (f"{found.mean:+.4f}", bounds, str(found.n), f"{one.tolerance:g}", f"{one.chance.p:.2g}", end)
+        lines.append(_cells(one.set, one.measure, *values, *judged))
+    return lines
 
 
 def _sampled(run: Run) -> str:

@@ -98,6 +98,34 @@ class SearchedCorpus(_Part):
     fitted: Mapping[str, Any] = Field(default_factory=dict)
 
 
+class AnswerRow(_Part):
+    """The answers to one case, over its repetitions: measures, what was `wrong` with them, and the text of one."""
+
+    id: str
+    metrics: Mapping[str, Number]
+    wrong: tuple[str, ...] = ()
+    text: str = ""
+
+
+class Answers(_Part):
+    """The answers to a golden set. `grounding` names what gave the verdicts; `prompt` is None where none was used.
+
+    `copied` and `changed` count the sentences that probed the verifier. `not_measured` says what the cases expect that
+    this version cannot measure.
+    """
+
+    model: str | None
+    prompt: str | None
+    grounding: str
+    policy: str
+    repeat: int
+    metrics: Mapping[str, Value]
+    cases: tuple[AnswerRow, ...]
+    copied: int = 0
+    changed: int = 0
+    not_measured: tuple[str, ...] = ()
+
+
 class SetRun(_Part):
     """One golden set, evaluated. `digest` is of its cases; `titles` are of the documents named in rows."""
 
@@ -112,6 +140,7 @@ class SetRun(_Part):
     refusals: Refused | None = None
     confidence: Bins | None = None
     score: Bins | None = None
+    answers: Answers | None = None
 
 
 class Options(_Part):
@@ -130,9 +159,12 @@ class Options(_Part):
 
 
 class Run(_Part):
-    """An evaluation of some golden sets by one version of the product under one set of settings."""
+    """An evaluation of some golden sets by one version of the product under one set of settings.
 
-    format: Literal["plumbline-evaluation-1"] = "plumbline-evaluation-1"
+    Format 1, which is read as well, has no answers.
+    """
+
+    format: Literal["plumbline-evaluation-1", "plumbline-evaluation-2"] = "plumbline-evaluation-2"
     created_at: datetime
     version: str
     options: Options

@@ -19,6 +19,7 @@ from ingestion.corpus.embedding import Embedder
 from ingestion.corpus.records import Document, DocumentKey, IndexedChunk, Span
 from ingestion.corpus.scope import Scope
 from service.quality.golden import GoldenCase, GoldenPassage, names_document
+from service.quality.stating import share_stated
 from service.retrieval.query import MAX_QUERY_BYTES, SearchMode, SearchQuery
 from service.retrieval.results import Passage, RelevanceLabel, SearchResult
 from service.retrieval.search import Searcher
@@ -66,6 +67,10 @@ class Target:
     collections: tuple[str, ...] = ()
     by_id: bool = False
 
+    def names(self, document: Document, name: str) -> bool:
+        """Whether a case that says `name` means the document."""
+        return document.id == name if self.by_id else names_document(document, name)
+
 
 class Runner:
     """Searches a target for cases. One runner reads the text of a document once."""
@@ -105,7 +110,7 @@ class Runner:
             confidence=served.relevance.confidence,
             score=_first_score(served.passages),
             passages=self._passages_shown(case, shown),
-            facts=_facts_shown(case, shown),
+            facts=share_stated(case.expected_facts, [chunk.chunk.text for chunk in shown]),
             embed_ms=served.timings_ms.get("embed", 0.0),
             total_ms=served.timings_ms.get("total", 0.0),
         )
@@ -142,16 +147,13 @@ class Runner:
 
     def _shows(self, chunk: IndexedChunk, wanted: GoldenPassage) -> bool:
         """Whether the chunk and the wanted passage have a character in common."""
-        if not self._is(chunk.document, wanted.document):
+        if not self._target.names(chunk.document, wanted.document):
             return False
         if wanted.start is not None and wanted.end is not None:
             return _overlap(chunk.chunk.span, Span(wanted.start, wanted.end))
         pattern = re.compile(r"\s+".join(map(re.escape, (wanted.quote or "").split())), re.IGNORECASE)
         places = (Span(*match.span()) for match in pattern.finditer(self._text(chunk.document)))
         return any(_overlap(chunk.chunk.span, place) for place in places)
-
-    def _is(self, document: Document, name: str) -> bool:
-        return document.id == name if self._target.by_id else names_document(document, name)
 
     def _text(self, document: Document) -> str:
         if document.key not in self._texts:
@@ -171,15 +173,6 @@ def _listed(passages: Sequence[Passage]) -> dict[DocumentKey, IndexedChunk]:
 
 def _first_score(passages: Sequence[Passage]) -> float:
     return passages[0].score if passages else 0.0
-
-
-def _facts_shown(case: GoldenCase, shown: Sequence[IndexedChunk]) -> float | None:
-    """Share of the expected facts that stand in the passages, letter case and white space aside."""
-    if not case.expected_facts:
-        return None
-    texts = [" ".join(chunk.chunk.text.casefold().split()) for chunk in shown]
-    facts = [" ".join(fact.casefold().split()) for fact in case.expected_facts]
-    return sum(any(fact in text for text in texts) for fact in facts) / len(facts)
 
 
 def _overlap(one: Span, other: Span) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,25 +12,37 @@ from pathlib import Path
 
 from ingestion.corpus.scope import Scope
 from ingestion.errors import ConfigurationError, InvalidRequest
+from service.quality.answering.asking import AnswerPlan, Respondent, measure_answers
 from service.quality.building import SCOPE, Tell, build, settings_for
 from service.quality.evaluating import GoldenSet, Plan, evaluate_set
 from service.quality.folders import find_folder, load_queries
 from service.quality.golden import load_golden
 from service.quality.runs import Run, SetRun
 from service.quality.searching import Target
-from service.runtime import open_reading
-from service.settings import ServiceSettings
+from service.runtime import Reading, open_reading
+from service.settings import Caching, ServiceSettings
+
+WORK = Path(".plumbline/evaluation")
+"""Where corpora of judged collections are kept, if nothing else is said."""
+
+Opening = Callable[[ServiceSettings], AbstractAsyncContextManager[Reading]]
+"""Opens what is measured: as the service does, or at another generation of the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What golden sets are measured on, and how. Corpora of judged collections are kept below `work`."""
+    """What golden sets are measured on, and how. Corpora of judged collections are kept below `work`.
+
+    `answers`: measure answers as well. `opening` opens what is searched and asked.
+    """
 
     settings: ServiceSettings
     plan: Plan
     scope: Scope
-    work: Path
+    work: Path = WORK
     collections: tuple[str, ...] = ()
+    answers: AnswerPlan | None = None
+    opening: Opening = open_reading
 
     def run(self, paths: Sequence[Path], tell: Tell) -> Run:
         """Evaluate golden files and folders of judged collections.
@@ -59,20 +71,30 @@ class Session:
     @asynccontextmanager
     async def opened(self, path: Path, tell: Tell) -> AsyncIterator[tuple[Target, GoldenSet]]:
         """What to search, and the cases of the plan. Raises: as `run`."""
+        async with self._reading(path, tell) as (_, target, golden):
+            yield target, golden
+
+    @asynccontextmanager
+    async def _reading(self, path: Path, tell: Tell) -> AsyncIterator[tuple[Reading, Target, GoldenSet]]:
         golden, settings = await asyncio.to_thread(self._load, path, tell)
         chosen = self.plan.choose(golden.cases)
         if not chosen:
             raise InvalidRequest(f"{golden.name}: this part of the set has no case")
-        async with open_reading(settings) as reading:
+        async with self.opening(_uncached(settings)) as reading:
             if settings is self.settings:
                 target = Target(reading.corpus, reading.searcher, self.scope, self.collections)
             else:
                 target = Target(reading.corpus, reading.searcher, SCOPE, by_id=True)
-            yield target, replace(golden, cases=chosen)
+            yield reading, target, replace(golden, cases=chosen)
 
     async def _evaluate(self, path: Path, tell: Tell) -> SetRun:
-        async with self.opened(path, tell) as (target, golden):
-            return await asyncio.to_thread(evaluate_set, target, golden, self.plan, tell)
+        async with self._reading(path, tell) as (reading, target, golden):
+            found = await asyncio.to_thread(evaluate_set, target, golden, self.plan, tell)
+            if self.answers is None:
+                return found
+            respondent = Respondent(reading.answerer.answer, reading.verifier)
+            answers = await measure_answers(respondent, target, golden, self.answers, self.plan.seed, tell)
+            return found.model_copy(update={"answers": answers})
 
     def _load(self, path: Path, tell: Tell) -> tuple[GoldenSet, ServiceSettings]:
         """The set, and the settings of its corpus, which is built if need be."""
@@ -87,3 +109,8 @@ class Session:
         settings = settings_for(self.settings, folder, self.work)
         build(settings, folder, tell)
         return GoldenSet(folder.name, queries.cases, queries.unjudged), settings
+
+
+def _uncached(settings: ServiceSettings) -> ServiceSettings:
+    """The same, but that no answer is one that was given before: it would be measured in the place of a new one."""
+    return settings.model_copy(update={"answers": settings.answers.model_copy(update={"cache": Caching.OFF})})

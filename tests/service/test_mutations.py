@@ -7,11 +7,11 @@ from random import Random
 
 import pytest
 
-from benchmarks.mutating import mutations
 from benchmarks.mutations import Caught, Copied, copies, false_alarms, judge, names_of, passages
 from service.generation.checking.entailment.entailment import open_entailment
 from service.generation.checking.evidence import Evidence, Reader
 from service.generation.checking.grounding import scorers
+from service.quality.answering.mutating import mutations
 
 PROMISED = {"command": 0.99, "number": 0.99, "version": 0.99}
 EXPECTED = {

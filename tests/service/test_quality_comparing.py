@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from ingestion.errors import ConfigurationError, InvalidRequest
-from service.quality.comparing import Gate, compare, judge
+from service.quality.comparing import compare
 from service.quality.reporting import diff_report
 from service.quality.runs import Run, load_run, save_run
+from service.quality.verdicts import Gate, judge
 from tests.service.quality_parts import run_of
 
 GATE = Gate(metrics=("ndcg@10",), tolerance=0.005)

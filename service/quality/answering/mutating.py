@@ -1,7 +1,7 @@
 """Sentences with one thing changed: a command, number, unit, version, name, negation and so on.
 
 Every change comes from the given random numbers. A change that may leave the sentence true is not made:
-`changed_by_chance` says by which exact rule. What a checker makes of them is left to `benchmarks.mutations`.
+`changed_by_chance` says by which exact rule. What a checker makes of them is left to its callers.
 """
 
 from __future__ import annotations
