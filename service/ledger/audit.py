@@ -62,6 +62,7 @@ class Action(StrEnum):
     SERVICE_START = "service.start"
     SETTINGS_CHANGE = "settings.change"
     FEEDBACK_GIVE = "feedback.give"
+    FEEDBACK_READ = "feedback.read"
     TRACES_READ = "traces.read"
     GAPS_READ = "gaps.read"
     AUDIT_READ = "audit.read"

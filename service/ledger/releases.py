@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 from ingestion.corpus.catalog_reader import Page, older_than, page_of
 from ingestion.corpus.database import write_transaction
 from ingestion.errors import Conflict
+from service.ledger.audit import SERVICE, SERVICE_CHAIN, Action, Note, append
 from service.ledger.tables import releases
 
 
@@ -114,10 +115,13 @@ class Releases:
             if row is not None:
                 ending = {"state": ReleaseState.SUPERSEDED, "ended_at": now, "reason": f"{new.value} took its place"}
                 connection.execute(update(releases).where(_columns.id == row.id).values(ending))
-            return _insert(connection, new, now)
+            made = _insert(connection, new, now)
+            _noted(connection, Action.RELEASE_PROMOTE, new.actor, made, previous=new.previous)
+            return made
 
-    def end(self, release: Release, reason: str, watch: Mapping[str, Any] | None = None) -> bool:
-        """Roll the release back: what was released before it, if anything was, is live again.
+    def end(self, release: Release, reason: str, watch: Mapping[str, Any] | None = None, by: str = SERVICE) -> bool:
+        """Roll the release back: what was released before it, if anything was, is live again. `by` is told to the
+        audit log.
 
         False, and nothing is done, if it is not active any more: of several processes that want to, one does it.
         """
@@ -125,6 +129,7 @@ class Releases:
             _alone(connection)
             if not _end(connection, release, ReleaseState.ROLLED_BACK, reason, watch):
                 return False
+            _noted(connection, Action.RELEASE_ROLL_BACK, by, release, previous=release.previous, reason=reason)
             earlier = connection.execute(_before(release)).first()
             if earlier is not None:
                 back = NewRelease(release.kind, earlier.value, earlier.previous, None, f"return from {release.value}")
@@ -141,6 +146,11 @@ class Releases:
         with write_transaction(self._engine) as connection:
             known = connection.scalar(select(_columns.watch).where(_columns.id == release.id)) or {}
             connection.execute(update(releases).where(_columns.id == release.id).values(watch={**known, **facts}))
+
+
+def _noted(connection: Connection, action: Action, by: str, release: Release, **detail: str | None) -> None:
+    facts = {"kind": release.kind.value, "release": release.id, **detail}
+    append(connection, SERVICE_CHAIN, [Note(SERVICE_CHAIN, by, action, release.value, facts)])
 
 
 def _alone(connection: Connection) -> None:

@@ -8,10 +8,12 @@ from fastapi import APIRouter, Query, Response
 
 from ingestion.corpus.scope import Scope
 from service.api.access import Administering, Running
+from service.api.auditing import Audited
 from service.api.models.fields import CollectionName
 from service.api.models.gaps import GapPage
 from service.api.problems import RESPONSES
 from service.api.replies import reply
+from service.ledger.audit import Action
 from service.quality.knowledge.gaps import find_gaps
 from service.quality.knowledge.windows import WINDOW_PATTERN, window_of
 
@@ -36,6 +38,7 @@ Cursor = Annotated[
 def list_gaps(
     principal: Administering,
     runtime: Running,
+    acting: Audited,
     window: WindowText = "7d",
     collection: InCollection = None,
     limit: Limit = 20,
@@ -49,4 +52,5 @@ def list_gaps(
         ("gaps", scope.tenant, corpus.index_version, window, collection),
         lambda: find_gaps(corpus, scope, window_of(window), collection),
     )
+    acting.told(Action.GAPS_READ, collection, window=window)
     return reply(GapPage.of(report, int(cursor or 0), limit))
