@@ -19,6 +19,7 @@ from service.api.openapi import complete
 from service.api.routes import (
     answers,
     audit,
+    candidates,
     context,
     documents,
     feedback,
@@ -92,6 +93,7 @@ def _application(lifespan: Lifespan, settings: ServiceSettings) -> FastAPI:
         quality,
         gaps,
         audit,
+        candidates,
         health,
     ):
         app.include_router(routes.router)

@@ -9,8 +9,10 @@ from service.cli import (
     asking,
     auditing,
     evaluating,
+    feedback,
     gaps,
     generations,
+    golden,
     jobs,
     keys,
     packing,
@@ -44,6 +46,8 @@ app.add_typer(evaluating.app)
 app.add_typer(parity.app)
 app.add_typer(gaps.app)
 app.command()(doctor)
+app.add_typer(golden.app, name="golden")
+app.add_typer(feedback.app, name="feedback")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
 app.add_typer(auditing.app, name="audit")

@@ -13,6 +13,7 @@ from rich.table import Table
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import ConfigurationError, InvalidRequest
 from service.cli.console import EXIT_FAILED, err, out, progress, reported, settings
+from service.cli.golden import tell_unreviewed
 from service.cli.options import InCollections, Tenant
 from service.quality.comparing import SetChange, compare
 from service.quality.evaluating import Plan
@@ -101,7 +102,7 @@ def evaluate(
             run = session.run(golden or [], tell)
         if json_path is not None:
             save_run(run, json_path)
-        _show(run)
+        _show(run, golden or ())
         changes = () if earlier is None else _changes(earlier, run, metric, seed)
         _show_changes(changes)
         verdict = judge(earlier, run, limits, seed) if gate else None
@@ -156,7 +157,8 @@ def _number(option: str, given: str, value: str) -> float:
         raise InvalidRequest(f"{option} {given!r} is not of the form measure=value") from error
 
 
-def _show(run: Run) -> None:
+def _show(run: Run, paths: Sequence[Path]) -> None:
+    tell_unreviewed(paths)
     for one in run.sets:
         table = Table("", *TITLES.values(), "ours - better leg", title=one.name, title_justify="left")
         for measure, gain in one.differences.items():

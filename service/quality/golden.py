@@ -74,7 +74,9 @@ class GoldenCase(BaseModel):
     """One question. Documents are named by their ids, uris or ends of uris (see `names_document`).
 
     `grades` are those of relevant documents that are not worth 1. `must_cite` are documents that an answer has to cite;
-    they are relevant, too. `collections` and `filter` narrow the search.
+    they are relevant, too. `collections` and `filter` narrow the search. A case that is not `reviewed` is a candidate:
+    nothing is measured on it, and it need not say yet what is right. `origin` is the trace that it was made from,
+    `note` is for whoever reviews it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,6 +93,9 @@ class GoldenCase(BaseModel):
     triage: TriageExpectation | None = None
     collections: tuple[str, ...] = ()
     filter: Filter | None = None
+    reviewed: bool = True
+    origin: str | None = None
+    note: str | None = None
 
     @model_validator(mode="after")
     def _is_answerable_or_not(self) -> GoldenCase:
@@ -99,7 +104,7 @@ class GoldenCase(BaseModel):
             raise ValueError("a case that must be refused has no relevant documents and no expected facts")
         if any(not fact.strip() for fact in (*self.expected_facts, *self.forbidden_facts)):
             raise ValueError("a fact is empty: every answer holds that")
-        if not self.must_refuse and not named:
+        if not self.must_refuse and not named and self.reviewed:
             raise ValueError("a case that is to be answered names at least one relevant document")
         for name, grade in self.grades.items():
             if name not in self.relevant_documents:
@@ -143,7 +148,21 @@ class Evaluation:
 
 
 def load_golden(path: Path) -> tuple[GoldenCase, ...]:
-    """The cases of a JSON Lines file, in order; blank lines are skipped.
+    """The reviewed cases of a JSON Lines file, in order; blank lines are skipped.
+
+    Raises: as `read_golden`; ConfigurationError, too, if no case is reviewed.
+    """
+    cases = read_golden(path)
+    reviewed = tuple(case for case in cases if case.reviewed)
+    if not reviewed:
+        raise ConfigurationError(
+            f"{path}: none of its cases is reviewed: `plumbline golden check {path}` lists the {len(cases)}"
+        )
+    return reviewed
+
+
+def read_golden(path: Path) -> tuple[GoldenCase, ...]:
+    """All cases of a JSON Lines file, in order, candidates among them; blank lines are skipped.
 
     Raises: ConfigurationError that names the file and the line: unreadable, not JSON, a wrong field, an id twice.
     """

@@ -68,7 +68,7 @@ class FeedbackTaker:
         Raises: NotFound if there is no such trace, InvalidRequest if it showed no such chunk, or elsewhere; Conflict
         while no traces are kept.
         """
-        trace = self._trace(tenant, given)
+        trace = self.trace(tenant, given.id, given.subject)
         rank = given.rank
         if given.chunk_id is not None:
             rank = _rank(trace, given.chunk_id, given.rank)
@@ -87,9 +87,10 @@ class FeedbackTaker:
         self._metrics.count(FEEDBACK, given.kind, given.rating or "none")
         return record
 
-    def _trace(self, tenant: TenantId, given: GivenFeedback) -> Trace:
+    def trace(self, tenant: TenantId, id_: str, subject: Subject = Subject.QUERY) -> Trace:
+        """The trace that feedback is about, waited for if it is on its way. Raises: as `take`."""
         try:
-            trace = self._found(lambda: self._traces.get(tenant, given.id))
+            trace = self._found(lambda: self._traces.get(tenant, id_))
         except NotFound as error:
             if not self._settings.enabled:
                 raise Conflict(
@@ -98,10 +99,10 @@ class FeedbackTaker:
                 ) from error
             kept = f"older than {self._settings.trace_days} days" if self._settings.trace_days else "deleted"
             raise NotFound(
-                f"no trace with the {given.subject} {given.id!r}: the id is not one that this service gave out, or the "
+                f"no trace with the {subject} {id_!r}: the id is not one that this service gave out, or the "
                 f"trace is {kept}, or was dropped under load (plumbline_ledger_dropped_total)"
             ) from error
-        if given.subject is Subject.ANSWER and trace.operation != Operation.ANSWER:
+        if subject is Subject.ANSWER and trace.operation != Operation.ANSWER:
             raise InvalidRequest(f"this is the id of a {trace.operation}: give it as query_id", pointer="/answer_id")
         return trace
 

@@ -1,0 +1,56 @@
+"""`/v1/quality/candidates`: which answers are worth a golden case, and the case that one would become."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from service.api.access import Administering, Running
+from service.api.models.candidates import CandidateModel, WorstAnswers
+from service.api.models.fields import CollectionName
+from service.api.problems import RESPONSES
+from service.api.replies import reply
+from service.quality.candidates import candidate, worst
+from service.quality.knowledge.windows import WINDOW_PATTERN, window_of
+
+router = APIRouter(tags=["quality"], responses=RESPONSES)
+
+MAX_LISTED = 100
+
+WindowText = Annotated[
+    str, Query(pattern=WINDOW_PATTERN, description="the last hours, days or weeks: `24h`, `7d`, `4w`")
+]
+PathTrace = Annotated[str, Path(max_length=64, description="an answer's or a query's id")]
+
+
+@router.get("/v1/quality/candidates", response_model=WorstAnswers, summary="Answers that are worth a golden case")
+def list_candidates(
+    principal: Administering,
+    runtime: Running,
+    window: WindowText = "7d",
+    collection: Annotated[CollectionName | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 20,
+    cursor: Annotated[
+        str | None, Query(max_length=1000, pattern=r"^[0-9]{1,6}$", description="`next_cursor` of the page before")
+    ] = None,
+) -> Response:
+    """Rated down, corrected, with unsupported sentences, or refused although passages were found; the worst first."""
+    stretch = window_of(window)
+    found = worst(runtime.corpus.database, principal.tenant, stretch.start, stretch.end, collection)
+    return reply(WorstAnswers.of(found, int(cursor or 0), limit))
+
+
+@router.get("/v1/quality/candidates/{trace_id}", response_model=CandidateModel, summary="A result as a golden case")
+def get_candidate(
+    trace_id: PathTrace,
+    principal: Administering,
+    runtime: Running,
+    must_refuse: Annotated[
+        bool, Query(description="the documents hold no answer: it should have been refused")
+    ] = False,
+) -> Response:
+    """For a person to review: what people said and what was shown stands in its note."""
+    trace = runtime.feedback_taker.trace(principal.tenant, trace_id)
+    given = runtime.feedback.of_trace(principal.tenant, trace.id)
+    return reply(CandidateModel.of(candidate(trace, given, must_refuse=must_refuse)))
