@@ -56,6 +56,7 @@ from service.tracking.feedback import FeedbackTaker
 from service.tracking.housekeeping import Duty, keeping
 from service.tracking.recent import Recent
 from service.tracking.tracker import Tracker
+from service.tracking.watching import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -192,6 +193,7 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             Duty("releases", settings.releases.poll_s, follow),
             Duty("release_watch", settings.releases.watch_every_s, watcher.look),
             Duty("audit", RETENTION_EVERY_S, audit.keep_house),
+            Duty("signals", settings.signals.refresh_s, Watch(corpus.database, metrics, settings.signals).look),
         )
         await _enter(stack, keeping(duties, metrics))
         stack.callback(retention.stop)

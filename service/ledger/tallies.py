@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -89,6 +89,23 @@ class Tally:
 
 
 _COUNTED = tuple(Tally.__dataclass_fields__)
+
+RATES_OF_ALL: Final[Mapping[str, tuple[str, str]]] = {
+    "failed_rate": ("failed", "queries"),
+    "zero_result_rate": ("zero", "judged"),
+    "weak_relevance_rate": ("weak", "judged"),
+    "no_relevance_rate": ("none", "judged"),
+    "legs_disagree_rate": ("disagree", "legs"),
+}
+"""Signals over all operations: which field of `Tally` is the part, and which the whole."""
+RATES_OF_ANSWERS: Final[Mapping[str, tuple[str, str]]] = {
+    "refusal_rate": ("refused", "complete"),
+    "degraded_rate": ("degraded", "complete"),
+    "grounded_rate": ("grounded", "graded"),
+    "unsupported_sentence_rate": ("unsupported", "sentences"),
+    "citation_precision": ("precision", "precise"),
+}
+"""Signals over answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,20 +228,26 @@ def sampled_timings(
     return [tuple(row) for row in connection.execute(_sampled(asked, finished))]
 
 
-def sampled_scores(connection: Connection, about: Slice, searches: int) -> list[tuple[float, float]]:
-    """(confidence, score of the best hit) of `MOST_ROWS` of the searches at most."""
+def sampled_scores(connection: Connection, about: Slice, rows: int) -> list[tuple[float, float]]:
+    """(confidence, score of the best hit) of `MOST_ROWS` of so many searches at most."""
     asked = select(traces.c.confidence, traces.c.top_score).where(
         *_chosen(about), traces.c.operation == Operation.SEARCH.value, traces.c.confidence.is_not(None)
     )
-    return [(row[0], row[1] or 0.0) for row in connection.execute(_sampled(asked, searches))]
+    return [(row[0], row[1] or 0.0) for row in connection.execute(_sampled(asked, rows))]
 
 
-def searches_by_tenant(connection: Connection, about: Slice) -> dict[TenantId, int]:
-    """How many searches each tenant made that came to their end."""
-    asked = select(traces.c.tenant, func.count()).where(
+def searches(connection: Connection, about: Slice) -> int:
+    """How many searches came to their end."""
+    asked = select(func.count()).where(
         *_chosen(about), traces.c.operation == Operation.SEARCH.value, traces.c.confidence.is_not(None)
     )
-    return {TenantId(tenant): count for tenant, count in connection.execute(asked.group_by(traces.c.tenant))}
+    return connection.execute(asked).scalar_one()
+
+
+def tenants(connection: Connection, about: Slice) -> list[TenantId]:
+    """Those who asked anything, in the order of their names."""
+    asked = select(traces.c.tenant).where(*_chosen(about)).distinct()
+    return sorted(TenantId(tenant) for (tenant,) in connection.execute(asked))
 
 
 def _sampled(asked: Select[Any], rows: int) -> Select[Any]:

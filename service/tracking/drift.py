@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from service.ledger.tallies import Slice, sampled_scores, searches_by_tenant
+from service.ledger.tallies import Slice, sampled_scores, searches
 from service.settings import SignalSettings
 
 BINS: Final = 10
@@ -48,19 +48,19 @@ def stability_index(reference: Sequence[float], current: Sequence[float]) -> flo
     return math.fsum((c - r) * math.log(c / r) for r, c in zip(before, now, strict=True))
 
 
-def drift_of(connection: Connection, about: Slice, searches: int, settings: SignalSettings) -> Drift:
-    """Of the window's searches, of which there are so many, against the days before the window."""
-    if about.tenant is None or searches < settings.drift_searches:
-        return Drift(searches=searches)
+def drift_of(connection: Connection, about: Slice, made: int, settings: SignalSettings) -> Drift:
+    """Of one tenant's searches in the window, of which so many were `made`, against the days before the window."""
+    if made < settings.drift_searches:
+        return Drift(searches=made)
     days = about.days_before(settings.drift_reference_days)
-    reference = searches_by_tenant(connection, days).get(about.tenant, 0)
+    reference = searches(connection, days)
     if reference < settings.drift_searches:
-        return Drift(searches=searches, reference=reference)
-    now, before = sampled_scores(connection, about, searches), sampled_scores(connection, days, reference)
+        return Drift(searches=made, reference=reference)
+    now, before = sampled_scores(connection, about, made), sampled_scores(connection, days, reference)
     return Drift(
         stability_index([confidence for confidence, _ in before], [confidence for confidence, _ in now]),
         stability_index([top for _, top in before], [top for _, top in now]),
-        searches,
+        made,
         reference,
     )
 

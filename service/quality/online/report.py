@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from service.ledger.tallies import Slice, Tally
+from service.ledger.tallies import RATES_OF_ALL, RATES_OF_ANSWERS, Slice, Tally
 from service.quality.online.attention import Finding, findings
 from service.quality.online.comparing import (
     Figure,
@@ -30,21 +30,6 @@ from service.quality.online.comparing import (
 from service.quality.online.measuring import Measured, measure
 from service.settings import SignalSettings
 
-_OF_ALL: Final[Mapping[str, tuple[str, str]]] = {
-    "failed_rate": ("failed", "queries"),
-    "zero_result_rate": ("zero", "judged"),
-    "weak_relevance_rate": ("weak", "judged"),
-    "no_relevance_rate": ("none", "judged"),
-    "legs_disagree_rate": ("disagree", "legs"),
-}
-"""Rates over the traces of all operations: the fields of `Tally` that are the part and the whole."""
-_OF_ANSWERS: Final[Mapping[str, tuple[str, str]]] = {
-    "refusal_rate": ("refused", "complete"),
-    "degraded_rate": ("degraded", "complete"),
-    "grounded_rate": ("grounded", "graded"),
-    "unsupported_sentence_rate": ("unsupported", "sentences"),
-    "citation_precision": ("precision", "precise"),
-}
 _COUNTS: Final[Mapping[str, Callable[[Measured], int]]] = {
     "queries": lambda one: one.all.queries,
     "failed": lambda one: one.all.failed,
@@ -93,8 +78,8 @@ def quality(engine: Engine, about: Slice, settings: SignalSettings) -> Quality:
 
 def compared(now: Measured, before: Measured) -> Quality:
     """Both windows side by side."""
-    rates = {name: share(now.all, before.all, *fields) for name, fields in _OF_ALL.items()}
-    rates |= {name: share(now.answers, before.answers, *fields) for name, fields in _OF_ANSWERS.items()}
+    rates = {name: share(now.all, before.all, *fields) for name, fields in RATES_OF_ALL.items()}
+    rates |= {name: share(now.answers, before.answers, *fields) for name, fields in RATES_OF_ANSWERS.items()}
     rates |= _clicked(now, before) | _drifted(now, before)
     reasons, degraded = shares_of_answers(now, before, refusals), shares_of_answers(now, before, degradations)
     operations = sorted(now.operations.keys() | before.operations.keys())

@@ -96,9 +96,17 @@ def _traces() -> None:
         sa.Column("body", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_traces_tenant_at", "traces", ["tenant", "at"])
+    op.create_index(
+        "ix_traces_signals",
+        "traces",
+        [
+            *("tenant", "at", "id", "operation", "collection", "outcome", "hits"),
+            *("relevance", "confidence", "top_score", "legs_agree", "refusal", "degraded"),
+            *("grounding", "sentences", "unsupported", "citation_precision", "model", "prompt_version"),
+        ],
+    )
     op.create_index("ix_traces_query_id", "traces", ["query_id"])
-    op.create_index("ix_traces_at", "traces", ["at"])
+    op.create_index("ix_traces_at", "traces", ["at", "tenant"])
 
 
 def _audit() -> None:
