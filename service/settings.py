@@ -291,18 +291,9 @@ class LedgerSettings(_Group):
 class SignalSettings(_Group):
     """How the signals of all queries are watched."""
 
-    refresh_s: float = Field(
-        300.0, ge=1, description="seconds between two looks at the ledger, for the gauges of /metrics"
-    )
-    drift_reference_days: int = Field(
-        7, ge=1, le=90, description="days before a window that its scores are compared with"
-    )
-    drift_searches: int = Field(
-        500,
-        ge=100,
-        description="searches that a window and the days before it must have for a figure of drift; of fewer, chance "
-        "alone may look like drift",
-    )
+    refresh_s: float = Field(300.0, ge=1, description="seconds between two looks at the ledger, for gauges of /metrics")
+    drift_reference_days: int = Field(7, ge=1, le=90, description="days before a window to compare its scores with")
+    drift_searches: int = Field(500, ge=100, description="searches that both must have, or chance looks like drift")
 
 
 class ReleaseSettings(_Group):
