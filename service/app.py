@@ -28,6 +28,7 @@ from service.api.routes import (
     health,
     jobs,
     quality,
+    releases,
     search,
     sources,
     verify,
@@ -94,6 +95,7 @@ def _application(lifespan: Lifespan, settings: ServiceSettings) -> FastAPI:
         gaps,
         audit,
         candidates,
+        releases,
         health,
     ):
         app.include_router(routes.router)

@@ -86,7 +86,7 @@ class Runtime:
     jobs: Jobs
     sources: Sources
     releases: Releases
-    way_back: WayBack
+    watcher: Watcher
     searcher: Searcher
     contexts: ContextBuilder
     answerer: Answering
@@ -204,7 +204,7 @@ async def open_runtime(settings: ServiceSettings) -> AsyncIterator[Runtime]:
             jobs=jobs,
             sources=Sources(corpus, SourceStore(corpus.database), settings),
             releases=releases,
-            way_back=way_back,
+            watcher=watcher,
             searcher=reading.searcher,
             contexts=reading.contexts,
             answerer=reading.answerer,

@@ -17,6 +17,8 @@ from service.cli import (
     keys,
     packing,
     parity,
+    releasing,
+    replaying,
     searching,
     serving,
     sources,
@@ -43,6 +45,8 @@ app.add_typer(tuning.app)
 app.add_typer(sources.app)
 app.add_typer(generations.app)
 app.add_typer(evaluating.app)
+app.add_typer(releasing.app)
+app.add_typer(replaying.app)
 app.add_typer(parity.app)
 app.add_typer(gaps.app)
 app.command()(doctor)

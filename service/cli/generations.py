@@ -51,6 +51,7 @@ def generations(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
 def reindex(
     to: Annotated[str | None, typer.Option(help="Switch to this generation, as `generations` names it.")] = None,
     rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the generation before.")] = False,
+    build_only: Annotated[bool, typer.Option("--build-only", help="Build it and leave it to `promote`.")] = False,
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
@@ -58,24 +59,44 @@ def reindex(
     with reported():
         if to is not None and rollback:
             raise InvalidRequest("--to and --rollback exclude each other")
+        if build_only and (rollback or url):
+            raise InvalidRequest("--build-only builds in the data folder: without --rollback and --url")
         with progress("starting", "documents") as show:
-            done = _by_service(Remote(url, api_key), to, rollback, show) if url else _here(to, rollback, show)
+            if build_only:
+                built = _built(to, show)
+            else:
+                done = _by_service(Remote(url, api_key), to, rollback, show) if url else _here(to, rollback, show)
+        if build_only:
+            err().print(f"generation {built} is built: plumbline promote --generation {built}", highlight=False)
+            return
         if done is None:
             raise typer.Exit(EXIT_FAILED)
     err().print(f"generation {done} is searched now", highlight=False)
 
 
-def _here(to: str | None, rollback: bool, show: Show) -> str | None:
-    def tell(progress: RebuildProgress) -> None:
-        show(progress.stage.value, progress.done, progress.total)
+def _built(name: str | None, show: Show) -> str:
+    with (
+        open_corpus(settings(quiet=True)) as corpus,
+        audited(corpus.database, SERVICE_CHAIN, Action.GENERATION_BUILD, name),
+    ):
+        return Rebuilder(corpus).build(name, _watch(show)).generation
 
+
+def _here(to: str | None, rollback: bool, show: Show) -> str | None:
     action = Action.GENERATION_SWITCH if to is not None or rollback else Action.GENERATION_BUILD
     with (
         open_corpus(settings(quiet=True)) as corpus,
         audited(corpus.database, SERVICE_CHAIN, action, "the one before" if rollback else to),
     ):
-        rebuilder, watch = Rebuilder(corpus), Watch(progress=tell)
+        rebuilder, watch = Rebuilder(corpus), _watch(show)
         return rebuilder.roll_back(watch) if rollback else rebuilder.rebuild(to, watch).generation
+
+
+def _watch(show: Show) -> Watch:
+    def tell(progress: RebuildProgress) -> None:
+        show(progress.stage.value, progress.done, progress.total)
+
+    return Watch(progress=tell)
 
 
 def _by_service(remote: Remote, to: str | None, rollback: bool, show: Show) -> str | None:

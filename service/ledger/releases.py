@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from ingestion.corpus.catalog_reader import Page, older_than, page_of
 from ingestion.corpus.database import write_transaction
-from ingestion.errors import Conflict
+from ingestion.errors import Conflict, NotFound
 from service.ledger.audit import SERVICE, SERVICE_CHAIN, Action, Note, append
 from service.ledger.tables import releases
 
@@ -83,6 +83,14 @@ class Releases:
         with self._engine.connect() as connection:
             return {one.kind: one for one in map(_release, connection.execute(query))}
 
+    def get(self, id_: str) -> Release:
+        """Raises: NotFound."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(releases).where(_columns.id == id_)).one_or_none()
+        if row is None:
+            raise NotFound(f"no release {id_!r}; `plumbline releases` lists them")
+        return _release(row)
+
     def latest(self, kind: ReleaseKind, state: ReleaseState) -> Release | None:
         """The one of that kind in that state that was made last."""
         query = select(releases).where(_columns.kind == kind, _columns.state == state)
@@ -116,7 +124,8 @@ class Releases:
                 ending = {"state": ReleaseState.SUPERSEDED, "ended_at": now, "reason": f"{new.value} took its place"}
                 connection.execute(update(releases).where(_columns.id == row.id).values(ending))
             made = _insert(connection, new, now)
-            _noted(connection, Action.RELEASE_PROMOTE, new.actor, made, previous=new.previous)
+            forced = new.watch.get("forced")
+            _noted(connection, Action.RELEASE_PROMOTE, new.actor, made, previous=new.previous, forced=forced)
             return made
 
     def end(self, release: Release, reason: str, watch: Mapping[str, Any] | None = None, by: str = SERVICE) -> bool:

@@ -11,6 +11,7 @@ import structlog
 from ingestion.corpus.generation_store import GenerationStore
 from ingestion.corpus.versions import GenerationState
 from ingestion.errors import NotFound
+from service.ledger.audit import SERVICE
 from service.ledger.releases import Release, ReleaseKind, Releases, ReleaseState
 
 log = structlog.get_logger(__name__)
@@ -38,18 +39,20 @@ class WayBack:
         self._generations = generations
         self._switch_to = switch_to
 
-    def take(self, kind: ReleaseKind, reason: str) -> Returned:
-        """Go back from the active release of that kind, because someone says so.
+    def take(self, kind: ReleaseKind, by: str) -> Returned:
+        """Go back from the active release of that kind, because `by` says so.
 
         Raises: NotFound if there is none, or nothing to go back to; as `SwitchTo`.
         """
         release = self._releases.active().get(kind)
-        found = None if release is None else self.leave(release, reason)
+        found = None if release is None else self.leave(release, f"by hand ({by})", by=by)
         if found is None:
             raise NotFound(f"no {kind} is released: what the settings say is live, and there is no way back from it")
         return found
 
-    def leave(self, release: Release, reason: str, watch: Mapping[str, Any] | None = None) -> Returned | None:
+    def leave(
+        self, release: Release, reason: str, watch: Mapping[str, Any] | None = None, by: str = SERVICE
+    ) -> Returned | None:
         """Go back from a release; None if it is not active any more, or someone else is doing it.
 
         The row says so first. A generation is switched to after it, and by `settle` if the process dies in between.
@@ -57,7 +60,7 @@ class WayBack:
         """
         if release.kind is ReleaseKind.GENERATION:
             self._check_kept(release.previous)
-        if not self._releases.end(release, reason, watch):
+        if not self._releases.end(release, reason, watch, by):
             return None
         log.warning(
             "release_rolled_back",
@@ -66,7 +69,8 @@ class WayBack:
             back_to=release.previous or "settings",
             reason=reason,
         )
-        return Returned(release, self._switch_back(release))
+        job = self._switch_back(release)
+        return Returned(self._releases.get(release.id), job)
 
     def settle(self) -> None:
         """Finish what was begun with generations, here or elsewhere, and end a release that someone switched away from.

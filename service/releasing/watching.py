@@ -57,13 +57,13 @@ class Watcher:
         self._engine = engine
         self._releases = Releases(engine)
         self._settings = settings
-        self._way_back = way_back
+        self.way_back = way_back
         self._metrics = metrics
         self._clock = clock
 
     def look(self) -> None:
         """Go back from the watched release if a signal is worse than it may be. Raises: as `WayBack.leave`."""
-        self._way_back.settle()
+        self.way_back.settle()
         release = self.watched()
         if release is None or not self._settings.rollback:
             return
@@ -73,7 +73,7 @@ class Watcher:
             return
         reason = "; ".join(one.reason(self._settings.confidence) for one in fallen)
         watch = {**release.watch, "since": {one.signal.value: one.figures() for one in compared}}
-        if self._way_back.leave(release, reason, watch) is not None:
+        if self.way_back.leave(release, reason, watch) is not None:
             self._metrics.count(ROLLBACKS, release.kind.value)
 
     def watched(self) -> Release | None:
@@ -91,3 +91,10 @@ class Watcher:
         before = {Signal(name): Share(one["bad"], one["of"]) for name, one in told.items()}
         since = count_signals(self._engine, release.kind, release.promoted_at, self._clock())
         return compare_signals(before, since, self._settings)
+
+    def figures(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """By its id, the signals of the release that is watched, if one is."""
+        release = self.watched()
+        if release is None:
+            return {}
+        return {release.id: {one.signal.value: one.figures() for one in self.compare(release)}}

@@ -70,7 +70,7 @@ def test_a_running_service_takes_up_what_was_released(tmp_path: Path, models_dir
             release(runtime, ReleaseKind.MODEL, "new")
             await follow(runtime)
             asked.append(await ask(runtime))
-            runtime.way_back.take(ReleaseKind.PROMPT, "by hand")
+            runtime.watcher.way_back.take(ReleaseKind.PROMPT, "cli:ann")
             await follow(runtime)
             asked.append(await ask(runtime))
         async with open_runtime(settings) as again:
