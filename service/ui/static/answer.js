@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { copy, el, plural, shortUri, spoken } from "./dom.js";
+import { Later, helpView, opened } from "./feedback.js";
 import { nearestView } from "./notices.js";
 import { readEvents } from "./sse.js";
 import { render, tidy } from "./text.js";
@@ -28,7 +29,7 @@ export async function showAnswer(question, { collection, unsupported, turns, sig
       answered(answer);
       if (answer.answered) return "";
       const found = await api.search(question, { collection, signal, limit: 5, grouped: true }).catch(() => ({ hits: [] }));
-      view.offer(nearestOf(answer, found.hits));
+      view.offer(nearestOf(answer, found.hits), found.query_id);
       return "";
     }
   }
@@ -46,6 +47,7 @@ class AnswerView {
   constructor(into, reader) {
     this.reader = reader;
     this.citations = new Map();
+    this.clicks = new Later();
     this.sentences = 0;
     this.top = el("div", { class: "answer-top" });
     this.claims = el("ol", { class: "claims", "aria-live": "polite", "aria-relevant": "additions", "aria-busy": "true" });
@@ -105,7 +107,9 @@ class AnswerView {
 
   #open(n, opener) {
     const citation = this.citations.get(n);
-    if (citation) this.reader.open(citation.document, [citation.span], opener);
+    if (!citation) return;
+    this.reader.open(citation.document, [citation.span], opener);
+    this.clicks.opened(citation.chunk_id);
   }
 
   setGrounding(grounding) {
@@ -114,12 +118,13 @@ class AnswerView {
 
   finish(answer) {
     this.claims.setAttribute("aria-busy", "false");
+    this.clicks.whole({ answer_id: answer.answer_id });
     if (answer.degraded) {
       const [what, why] = degradedIn(answer.degraded);
       this.top.append(el("p", { class: "badge" }, el("strong", {}, what), why));
     }
     if (!answer.answered) {
-      this.#refuse(answer.refusal);
+      this.#refuse(answer);
       return;
     }
     if (!this.sentences) for (const sentence of answer.sentences ?? []) this.addSentence(sentence);
@@ -127,20 +132,25 @@ class AnswerView {
       const title = this.citations.get(Number(chip.dataset.n))?.document.title;
       if (title) chip.title = title;
     }
-    this.end.append(...[this.#summary(answer), this.#withheld(answer), this.#sources(), this.#footer(answer)].filter(Boolean));
+    this.end.append(...[this.#summary(answer), this.#withheld(answer), this.#sources(), this.#footer(answer), this.#help(answer)].filter(Boolean));
   }
 
-  #refuse(refusal) {
+  #refuse({ refusal, answer_id: id }) {
     this.root.classList.add("refused");
     this.claims.remove();
     const title = refusal?.reason === "unsafe" ? "This is not answered here" : "The documents do not answer this";
     const text = refusal?.message || "Nothing in them is close enough to the question to answer from.";
-    this.end.append(el("div", { class: "refusal" }, el("h2", {}, title), el("p", {}, text)));
+    this.end.append(el("div", { class: "refusal" }, el("h2", {}, title), el("p", {}, text)), ...[this.#help({ answer_id: id })].filter(Boolean));
   }
 
-  offer(hits) {
-    const nearest = nearestView(hits, this.reader, "The documents that come nearest");
+  offer(hits, queryId) {
+    const tell = (hit) => opened({ query_id: queryId }, hit.chunk_id);
+    const nearest = nearestView(hits, this.reader, "The documents that come nearest", tell);
     if (nearest) this.end.append(nearest);
+  }
+
+  #help(answer) {
+    return helpView({ answer_id: answer.answer_id });
   }
 
   #summary(answer) {

@@ -14,14 +14,14 @@ export const hasKey = () => Boolean(sessionStorage.getItem(KEY));
 export const setKey = (key) => (key ? sessionStorage.setItem(KEY, key) : sessionStorage.removeItem(KEY));
 
 /** The response of a call. Raises Problem for whatever is not a success, AbortError if it was called off. */
-export async function request(path, { method = "GET", json, body, signal, accept = "application/json" } = {}) {
+export async function request(path, { method = "GET", json, body, signal, keepalive = false, accept = "application/json" } = {}) {
   const headers = { Accept: accept };
   const key = sessionStorage.getItem(KEY);
   if (key) headers.Authorization = `Bearer ${key}`;
   if (json !== undefined) headers["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(path, { method, headers, signal, body: json === undefined ? body : JSON.stringify(json) });
+    response = await fetch(path, { method, headers, signal, keepalive, body: json === undefined ? body : JSON.stringify(json) });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem({ title: "The service cannot be reached", detail: "Is it running? Then try again." });
@@ -65,6 +65,9 @@ export async function answer(question, { collection, unsupported, turns = [], si
   if (turns.length) json.history = turns;
   return (await request("/v1/answers", { method: "POST", json, signal, accept: "text/event-stream" })).body;
 }
+
+/** Feedback on a result. It is sent even if the page is left at once. */
+export const feedback = (json) => request("/v1/feedback", { method: "POST", json, keepalive: true });
 
 export function content(id, collection) {
   const query = collection ? `?collection=${encodeURIComponent(collection)}` : "";

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { showAnswer } from "./answer.js";
 import { aboutConversation, turns, turnsAfter } from "./conversation.js";
 import { byId, el, plural, shortUri } from "./dom.js";
+import { permitAgain } from "./feedback.js";
 import { askForKey, takeKeys } from "./key.js";
 import { problemView } from "./notices.js";
 import { Reader } from "./reader.js";
@@ -113,6 +114,7 @@ function fail(problem) {
 }
 
 takeKeys(() => {
+  permitAgain();
   refreshCorpus();
   show();
 });

@@ -14,8 +14,8 @@ export function problemView(problem, fallback, retry = null) {
   return el("div", { class: "panel problem", role: "alert" }, children);
 }
 
-/** The documents of some hits, best first, each once, as buttons that open them at their best passage. */
-export function nearestView(hits, reader, title) {
+/** The documents of some hits, best first, each once, as buttons that open them at their best passage, which `tell` is told. */
+export function nearestView(hits, reader, title, tell = () => {}) {
   const seen = new Set();
   const items = [];
   for (const hit of hits) {
@@ -24,7 +24,10 @@ export function nearestView(hits, reader, title) {
     const button = el("button", { type: "button", class: "nearest-item" },
       el("span", { class: "nearest-title" }, hit.document.title || shortUri(hit.document.uri)),
       el("span", { class: "fine" }, shortUri(hit.document.uri)));
-    button.addEventListener("click", () => reader.open(hit.document, hit.span ? [hit.span] : [], button));
+    button.addEventListener("click", () => {
+      reader.open(hit.document, hit.span ? [hit.span] : [], button);
+      tell(hit);
+    });
     items.push(el("li", {}, button));
   }
   if (!items.length) return null;

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { el, plural, shortDate, shortUri } from "./dom.js";
+import { opened } from "./feedback.js";
 import { nearestView, problemView } from "./notices.js";
 import { unitSpans } from "./spans.js";
 import { marked, tidy } from "./text.js";
@@ -16,6 +17,10 @@ export async function showResults(query, { collection, signal, into, reader, sta
   status("Searching …");
   const result = await api.search(query, { collection, signal, facets: FACETS, only, explain });
   const { hits, relevance } = result;
+  const show = (doc, spans, opener, chunkId) => {
+    reader.open(doc, spans, opener);
+    opened({ query_id: result.query_id }, chunkId);
+  };
   const again = async (changes) => {
     const told = { collection, signal, into, reader, status, only, explain, ...changes };
     try {
@@ -27,14 +32,14 @@ export async function showResults(query, { collection, signal, into, reader, sta
     }
   };
   if (!hits.length || relevance.label === "none") {
-    const nearest = nearestView(hits, reader, "The documents that come nearest");
+    const nearest = nearestView(hits, reader, "The documents that come nearest", (hit) => opened({ query_id: result.query_id }, hit.chunk_id));
     const words = el("p", {}, "No document is about ", el("q", {}, query.length > 120 ? `${query.slice(0, 118)} …` : query),
       ". Try other words, an error code, or a part of a command.");
     const chosen = Object.keys(only).length ? [facetsView(result.facets, only, again)] : [];
     into.replaceChildren(...chosen, el("div", { class: "refusal" }, el("h2", {}, "Nothing relevant found"), words), ...(nearest ? [nearest] : []));
     return "";
   }
-  const items = byDocument(hits).map((group) => documentView(group, reader));
+  const items = byDocument(hits).map((group) => documentView(group, show));
   const passages = result.total_is === "exact" && result.total > hits.length ? `${hits.length} of ${plural(result.total, "passage")}` : plural(hits.length, "passage");
   const counted = `${passages}, in ${plural(items.length, "document")}`;
   into.replaceChildren(
@@ -86,13 +91,13 @@ function byDocument(hits) {
 
 const SHOWN = 2; // passages of one document before the rest folds away
 
-function documentView(hits, reader) {
-  const [{ document: doc, score }] = hits;
+function documentView(hits, show) {
+  const [{ document: doc, score, chunk_id: chunkId }] = hits;
   const open = el("button", { type: "button", class: "hit-open" }, doc.title || shortUri(doc.uri));
-  open.addEventListener("click", () => reader.open(doc, [hits[0].span], open));
+  open.addEventListener("click", () => show(doc, [hits[0].span], open, chunkId));
   const meter = el("meter", { min: "0", max: "1", value: score, "aria-hidden": "true" });
   const date = shortDate(doc.updated_at);
-  const passages = hits.map((hit, index) => passageView(hit, reader, index));
+  const passages = hits.map((hit, index) => passageView(hit, show, index));
   const rest = passages.slice(SHOWN);
   return el("li", { class: "hit" },
     el("div", { class: "hit-head" }, el("h2", {}, open), el("span", { class: "score", title: "Estimated chance that this is relevant" }, meter, el("span", {}, `${Math.round(score * 100)}%`))),
@@ -101,20 +106,20 @@ function documentView(hits, reader) {
     rest.length ? el("details", { class: "more" }, el("summary", {}, `${plural(rest.length, "more passage")} in this document`), rest) : null);
 }
 
-function passageView(hit, reader, index) {
+function passageView(hit, show, index) {
   const path = (hit.heading_path ?? []).filter((heading) => heading !== hit.document.title);
   const place = [...path, hit.page ? `page ${hit.page}` : null].filter(Boolean).join(" › ");
   const open = el("button", { type: "button", class: "crumbs" }, place || (index ? "Another passage" : "Beginning of the document"));
-  open.addEventListener("click", () => reader.open(hit.document, [hit.span], open));
-  return el("div", { class: "passage" }, open, el("div", { class: "snippet" }, snippet(hit)), copiesView(hit, reader), whyView(hit.explanation));
+  open.addEventListener("click", () => show(hit.document, [hit.span], open, hit.chunk_id));
+  return el("div", { class: "passage" }, open, el("div", { class: "snippet" }, snippet(hit)), copiesView(hit, show), whyView(hit.explanation));
 }
 
 /** The documents that say the same. */
-function copiesView(hit, reader) {
+function copiesView(hit, show) {
   if (!hit.duplicates?.length) return null;
-  const buttons = hit.duplicates.map(({ document: doc }) => {
+  const buttons = hit.duplicates.map(({ document: doc, chunk_id: chunkId }) => {
     const button = el("button", { type: "button", class: "link" }, doc.title || shortUri(doc.uri));
-    button.addEventListener("click", () => reader.open(doc, [], button));
+    button.addEventListener("click", () => show(doc, [], button, chunkId));
     return button;
   });
   return el("p", { class: "fine copies" }, "The same in: ", buttons.flatMap((button, index) => (index ? [", ", button] : [button])));
