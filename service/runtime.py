@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -57,6 +57,9 @@ from service.tracking.housekeeping import Duty, keeping
 from service.tracking.recent import Recent
 from service.tracking.tracker import Tracker
 from service.tracking.watching import Watch
+
+if TYPE_CHECKING:
+    from service.tracking.spans import Spans
 
 log = structlog.get_logger(__name__)
 
@@ -140,6 +143,8 @@ async def open_reading(
             corpus = await _enter(stack, corpus.previewed(candidate.generation))
         await asyncio.to_thread(migrate_ledger, corpus.database)
         metrics = metrics or Metrics()
+        # Before the recorder, which makes the spans: so that it closes after it.
+        spans = await _enter(stack, _tracing(settings, metrics))
         recorder = await _enter(stack, open_recorder(corpus.database, metrics, WRITERS, settings.ledger))
         calls = CallRecorder(recorder, metrics)
         masker = Masker(settings.ledger, await asyncio.to_thread(ledger_secret, corpus.database, QUERY_HASH))
@@ -148,11 +153,20 @@ async def open_reading(
         searcher = Searcher(corpus, settings.retrieval, SecondLook(reranker, settings.reranker))
         cache = AnswerCache(KeptAnswers(corpus.database))
         means = replace(await asyncio.to_thread(means_of, corpus, settings), cache=cache)
-        answerers = Answerers(settings, retriever(searcher, settings), means, calls.record, counter)
+        answerers = Answerers(
+            settings,
+            retriever(searcher, settings),
+            means,
+            calls.record if spans is None else spans.watching(calls.record),
+            counter,
+        )
         follower = Follower(Releases(corpus.database), settings)
         live = candidate.over(await asyncio.to_thread(follower.released))
         answerer = await stack.enter_async_context(open_live(answerers, live))
         contexts = ContextBuilder(searcher, corpus, counter)
+        tracker = Tracker(recorder, masker, metrics, settings.ledger, settings.audit.questions)
+        if spans is not None:
+            tracker.also(spans.operation)
         yield Reading(
             corpus,
             searcher,
@@ -162,7 +176,7 @@ async def open_reading(
             cache,
             Verifier(corpus.get_chunks, means.scorers()),
             recorder,
-            Tracker(recorder, masker, metrics, settings.ledger, settings.audit.questions),
+            tracker,
             masker,
         )
 
@@ -250,6 +264,18 @@ def retriever(searcher: Searcher, settings: ServiceSettings) -> Retrieve:
         )
 
     return retrieve
+
+
+@contextmanager
+def _tracing(settings: ServiceSettings, metrics: Metrics) -> Iterator[Spans | None]:
+    """What makes spans, if there is somebody to send them to. OpenTelemetry is loaded only then."""
+    if settings.tracing.endpoint is None:
+        yield None
+        return
+    from service.tracking.spans import open_spans
+
+    with open_spans(settings.tracing, metrics) as spans:
+        yield spans
 
 
 async def _enter(stack: AsyncExitStack, manager: AbstractContextManager[T]) -> T:

@@ -324,6 +324,34 @@ class AuditSettings(_Group):
     days: int = Field(400, ge=0, description="days after which the old end of each chain is cut off; 0 keeps all of it")
 
 
+class TracingSettings(_Group):
+    """Spans of every operation and stage for OpenTelemetry, over OTLP/HTTP; without an endpoint there are none."""
+
+    endpoint: str | None = Field(
+        None,
+        description="address of the receiver, such as `http://127.0.0.1:4318`; `/v1/traces` if it has no path",
+    )
+    headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="headers to send along: `..__HEADERS__AUTHORIZATION=Bearer …`"
+    )
+    service_name: str = Field("plumbline", min_length=1, description="`service.name` of the spans")
+    sample: float = Field(
+        1.0, ge=0, le=1, description="share of operations that get spans, where the caller's traceparent does not say"
+    )
+    content: bool = Field(
+        False, description="put questions and answers into the spans, masked as in traces and only if those have them"
+    )
+    flush_ms: float = Field(2_000.0, gt=0, le=60_000, description="longest time until spans are sent")
+    timeout_s: float = Field(5.0, gt=0, le=60, description="longest time for one try to send, repetitions included")
+    max_pending: int = Field(4_096, ge=512, description="spans that may wait for the receiver; more are dropped")
+
+    @model_validator(mode="after")
+    def _has_a_usable_address(self) -> TracingSettings:
+        if self.endpoint is not None and not self.endpoint.startswith(("http://", "https://")):
+            raise ValueError("PLUMBLINE_TRACING__ENDPOINT must begin with http:// or https://")
+        return self
+
+
 class ServiceSettings(Settings):
     """Every setting of the API process."""
 
@@ -338,6 +366,13 @@ class ServiceSettings(Settings):
     signals: SignalSettings = Field(default_factory=SignalSettings)
     releases: ReleaseSettings = Field(default_factory=ReleaseSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
+
+    @model_validator(mode="after")
+    def _spans_have_a_ledger(self) -> ServiceSettings:
+        if self.tracing.endpoint is not None and not self.ledger.enabled:
+            raise ValueError("PLUMBLINE_TRACING__ENDPOINT needs PLUMBLINE_LEDGER__ENABLED=true: it makes the spans")
+        return self
 
     @model_validator(mode="after")
     def _strong_model_has_an_endpoint(self) -> ServiceSettings:

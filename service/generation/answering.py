@@ -46,7 +46,7 @@ from service.generation.models.llm import Models
 from service.generation.prompts import JUDGE_PROMPT, REWRITE_PROMPT
 from service.generation.run import Asking, Run
 from service.generation.writing import ModelWriting
-from service.retrieval.results import RelevanceLabel, SearchResult
+from service.retrieval.results import RelevanceLabel, SearchResult, Segment
 from service.settings import Caching, ServiceSettings
 
 log = structlog.get_logger(__name__)
@@ -144,7 +144,9 @@ class Answerer:
         answer = await self._judged(run, answer)
         _log(answer)
         await self._keep(run, answer)
-        yield DoneEvent(answer)
+        rewriting = [Segment("rewrite", asking.began, searching)] if standing.decision is not None else []
+        retrieving, generating = Segment("retrieve", searching, found), Segment("generate", writing, ended)
+        yield DoneEvent(answer, (*rewriting, retrieving, generating, *run.segments))
 
     async def _standalone(self, asking: Asking) -> Standalone:
         """The question as one that needs no history."""

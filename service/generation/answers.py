@@ -11,7 +11,7 @@ from ingestion.corpus.filters import Filter
 from ingestion.corpus.records import ChunkId, Document, Span
 from service.errors import ModelFailureReason
 from service.generation.models.llm import Usage
-from service.retrieval.results import Relevance, SearchResult
+from service.retrieval.results import Relevance, SearchResult, Segment
 from service.settings import Policy
 
 
@@ -188,9 +188,10 @@ class GroundingEvent:
 
 @dataclass(frozen=True, slots=True)
 class DoneEvent:
-    """The end: the whole answer, which repeats what was sent."""
+    """The end: the whole answer, which repeats what was sent, and when it was at which stage."""
 
     answer: Answer
+    segments: tuple[Segment, ...] = ()
 
 
 AnswerEvent = RetrievalEvent | SentenceEvent | GroundingEvent | DoneEvent

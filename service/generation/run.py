@@ -27,7 +27,7 @@ from service.generation.drafting import Draft
 from service.generation.extracting.fallback import Extractor
 from service.generation.extracting.nearest import nearest
 from service.generation.models.llm import CallContext, Usage
-from service.retrieval.results import Passage, SearchResult
+from service.retrieval.results import Passage, SearchResult, Segment
 from service.settings import Policy
 
 T = TypeVar("T")
@@ -80,6 +80,7 @@ class Run:
     usages: list[Usage] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     spent_s: dict[str, float] = field(default_factory=dict)
+    segments: list[Segment] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.restart()
@@ -117,7 +118,9 @@ class Run:
         try:
             return work()
         finally:
-            self.spent_s[stage] = self.spent_s.get(stage, 0.0) + perf_counter() - started
+            ended = perf_counter()
+            self.spent_s[stage] = self.spent_s.get(stage, 0.0) + ended - started
+            self.segments.append(Segment(stage, started, ended))
 
     def usage(self) -> Usage:
         """What all calls took together: nothing if there was none, unknown where one of them told nothing."""

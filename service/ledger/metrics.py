@@ -124,6 +124,11 @@ DUTIES: Final = Metric(
     ("duty", "outcome"),
 )
 ROLLBACKS: Final = Metric("plumbline_rollbacks_total", "Releases that went back by themselves", ("kind",))
+SPANS: Final = Metric(
+    "plumbline_spans_total",
+    "Spans for OpenTelemetry: `sent`, `failed` (the receiver did not take them) or `dropped` (too many waited)",
+    ("outcome",),
+)
 
 METRICS: Final = (
     HTTP_REQUESTS,
@@ -153,6 +158,7 @@ METRICS: Final = (
     FEEDBACK,
     LEDGER_WRITTEN,
     LEDGER_DROPPED,
+    SPANS,
     DUTIES,
     ROLLBACKS,
 )

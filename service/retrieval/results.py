@@ -41,6 +41,15 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """When something was at one stage: two readings of `perf_counter`."""
+
+    stage: str
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
 class SearchTrail:
     """What the stages of a search left behind, for whoever keeps a record of it; nothing is computed for that.
 
@@ -54,6 +63,7 @@ class SearchTrail:
     fitted: str | None
     candidates: Candidates
     reranked: Mapping[ChunkId, RerankExplanation]
+    segments: tuple[Segment, ...] = ()
 
 
 class RelevanceLabel(StrEnum):

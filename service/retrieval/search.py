@@ -25,7 +25,7 @@ from service.retrieval.query import Highlighting, SearchMode, SearchQuery, SortO
 from service.retrieval.reading import Hit, Reader
 from service.retrieval.relevance import POOL, Thresholds
 from service.retrieval.reranking.second_look import SecondLook
-from service.retrieval.results import LegScores, Passage, SearchResult, SearchTrail
+from service.retrieval.results import LegScores, Passage, SearchResult, SearchTrail, Segment
 from service.retrieval.titles import Titles
 from service.retrieval.understanding import Understood, understand
 from service.settings import RetrievalSettings
@@ -66,12 +66,18 @@ class Stopwatch:
     def __init__(self) -> None:
         self._started = self._last = perf_counter()
         self._taken = {"embed": 0.0, "search": 0.0, "rerank": 0.0}
+        self._segments: list[Segment] = []
 
     def lap(self, stage: str) -> None:
         """What has passed since the last lap belongs to that stage."""
         now = perf_counter()
         self._taken[stage] = self._taken.get(stage, 0.0) + (now - self._last) * 1e3
+        self._segments.append(Segment(stage, self._last, now))
         self._last = now
+
+    def segments(self) -> tuple[Segment, ...]:
+        """Each lap with its real times, in order."""
+        return tuple(self._segments)
 
     def timings_ms(self) -> dict[str, float]:
         return {**self._taken, "total": (perf_counter() - self._started) * 1e3}
@@ -155,7 +161,13 @@ class _Search:
             timings_ms=watch.timings_ms(),
             index_version=self.corpus.index_version,
             trail=SearchTrail(
-                understood.kind, self.corpus.embedder.name, weights, fitted, ordered.candidates, ordered.reranked
+                understood.kind,
+                self.corpus.embedder.name,
+                weights,
+                fitted,
+                ordered.candidates,
+                ordered.reranked,
+                watch.segments(),
             ),
         )
 

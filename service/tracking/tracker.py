@@ -5,7 +5,7 @@ What the trace holds is left to `bodies`, what its words may be to `service.ledg
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
@@ -20,7 +20,7 @@ from service.ledger.recording import Recorder
 from service.ledger.traces import Operation, Outcome, Trace
 from service.retrieval.packing.records import ContextPack
 from service.retrieval.query import SearchQuery
-from service.retrieval.results import Relevance, SearchResult
+from service.retrieval.results import Relevance, SearchResult, Segment
 from service.settings import LedgerSettings
 from service.tracking.bodies import answer_body, context_body, documents_of, search_body
 from service.tracking.signals import Signals, legs_agree
@@ -46,6 +46,19 @@ class Asked:
         return (perf_counter() - self.began) * 1e3
 
 
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """When an operation was at which stage, and the searches that it made."""
+
+    segments: Sequence[Segment] = ()
+    searches: Sequence[SearchResult] = ()
+
+
+NO_TIMELINE = Timeline()
+Spanning = Callable[[Asked, Trace, Timeline], None]
+"""Makes spans of an operation that is over: `service.tracking.spans`."""
+
+
 class Tracker:
     """Told of every operation that was asked for over HTTP or by `plumbline ask`. Safe from several threads.
 
@@ -61,6 +74,11 @@ class Tracker:
         self._settings = settings
         self._signals = Signals(metrics)
         self._questions = questions
+        self._span: Spanning | None = None
+
+    def also(self, span: Spanning) -> None:
+        """Have spans made of every operation, too, in the ledger's thread."""
+        self._span = span
 
     def search(self, asked: Asked, query: SearchQuery, result: SearchResult) -> None:
         """A search that was answered."""
@@ -86,7 +104,7 @@ class Tracker:
                 **_of_index(result),
             )
 
-        self._keep(asked, Operation.SEARCH, tell)
+        self._keep(asked, Operation.SEARCH, tell, Timeline(searches=(result,)))
 
     def context(self, asked: Asked, text: str, collections: tuple[str, ...], pack: ContextPack) -> None:
         """A context pack that was built."""
@@ -112,9 +130,16 @@ class Tracker:
                 **(_of_index(best) if best else {}),
             )
 
-        self._keep(asked, Operation.CONTEXT, tell)
+        self._keep(asked, Operation.CONTEXT, tell, Timeline(searches=pack.results))
 
-    def answer(self, asked: Asked, query: AnswerQuery, found: RetrievalEvent | None, answer: Answer | None) -> None:
+    def answer(
+        self,
+        asked: Asked,
+        query: AnswerQuery,
+        found: RetrievalEvent | None,
+        answer: Answer | None,
+        segments: Sequence[Segment] = (),
+    ) -> None:
         """An answer as far as it came: `answer` is None if whoever asked left before its end."""
         total_ms = asked.elapsed_ms()
         if answer is not None:
@@ -141,7 +166,8 @@ class Tracker:
                 **({} if answer is None else _of_answer(answer)),
             )
 
-        self._keep(asked, Operation.ANSWER, tell)
+        searches = () if found is None else (found.result,)
+        self._keep(asked, Operation.ANSWER, tell, Timeline(segments, searches))
 
     def _count(self, answer: Answer) -> None:
         outcome = "answered" if answer.answered else "refused" if answer.refusal else "empty"
@@ -158,9 +184,12 @@ class Tracker:
         total_ms = asked.elapsed_ms()
         self._keep(asked, operation, lambda: self._trace(asked, operation, text, outcome=code, total_ms=total_ms))
 
-    def _keep(self, asked: Asked, operation: Operation, tell: Callable[[], Trace]) -> None:
+    def _keep(
+        self, asked: Asked, operation: Operation, tell: Callable[[], Trace], timeline: Timeline = NO_TIMELINE
+    ) -> None:
+        span = self._span
         if self._settings.enabled:
-            self._recorder.record(tell)
+            self._recorder.record(tell if span is None else lambda: _spanned(span, asked, tell(), timeline))
         if self._questions:
             actor = actor_of(asked.key_id)
             self._recorder.record(lambda: Question(asked.tenant, actor, operation.value, asked.id, asked.at))
@@ -178,6 +207,11 @@ class Tracker:
             query_hash=self._masker.digest(text),
             **values,
         )
+
+
+def _spanned(span: Spanning, asked: Asked, trace: Trace, timeline: Timeline) -> Trace:
+    span(asked, trace, timeline)
+    return trace
 
 
 def _outcome(answer: Answer | None) -> str:

@@ -37,6 +37,7 @@ LAYERED = (
     "service.retrieval.reranking.cross_encoder",
     "service.generation.models.providers",
     "service.tracking",
+    "service.tracking.spans",
     "service.releasing",
     "service.runtime",
     "service.quality",
@@ -51,6 +52,7 @@ ALLOWED = {
     "service.ui": "starlette",
     "service.runtime": "ingestion.jobs",
     "service.generation.models.providers": "openai",
+    "service.tracking.spans": "opentelemetry",
     "service.retrieval": "ingestion.corpus.index",
     "service.retrieval.reranking.cross_encoder": "torch",
     "ingestion.jobs": "dbos",
@@ -72,6 +74,7 @@ FORBIDDEN = {
     "FastAPI and Starlette": ("service.ui", "fastapi"),
     "Model weights run only": ("service.generation.models.providers", "torch"),
     "The OpenAI client": ("service.runtime", "openai"),
+    "OpenTelemetry is known": ("service.runtime", "opentelemetry"),
 }
 
 

@@ -88,7 +88,7 @@ async def _tracked(
                     found = event
                 elif isinstance(event, DoneEvent):
                     answer = event.answer
-                    runtime.tracker.answer(asked, query, found, answer)
+                    runtime.tracker.answer(asked, query, found, answer, event.segments)
                 yield event
     except GeneratorExit:
         if answer is None:

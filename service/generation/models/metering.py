@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from time import monotonic
 
 import structlog
@@ -172,4 +173,5 @@ class Metered(Wrapper):
         if attempt.outcome == CLOSED and ends_at_s is not None and ended_s >= ends_at_s:
             attempt.outcome = ModelFailureReason.TIMEOUT
         meter, lasted_s = self._meter, ended_s - attempt.began_s
-        self._record(lambda: meter.call(attempt, usage or meter.usage(attempt), lasted_s))
+        at = datetime.now(UTC)  # the end of the call; it is counted later
+        self._record(lambda: replace(meter.call(attempt, usage or meter.usage(attempt), lasted_s), at=at))
