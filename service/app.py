@@ -31,6 +31,7 @@ from service.api.routes import (
     releases,
     search,
     sources,
+    traces,
     verify,
 )
 from service.runtime import Runtime, open_runtime
@@ -91,6 +92,7 @@ def _application(lifespan: Lifespan, settings: ServiceSettings) -> FastAPI:
         jobs,
         generations,
         feedback,
+        traces,
         quality,
         gaps,
         audit,

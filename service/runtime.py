@@ -38,7 +38,7 @@ from service.ledger.releases import Releases
 from service.ledger.retention import Retention
 from service.ledger.secrets import QUERY_HASH, ledger_secret
 from service.ledger.starts import open_audit
-from service.ledger.traces import Trace, Traces, write_traces
+from service.ledger.traces import TraceRow, Traces, write_trace_rows
 from service.releasing.answerers import Answerers, LiveAnswerer, open_live
 from service.releasing.choices import LIVE, Choices
 from service.releasing.following import Follower
@@ -66,7 +66,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 WRITERS: Mapping[type, Write] = {
-    Trace: write_traces,
+    TraceRow: write_trace_rows,
     ModelCall: write_model_calls,
     Question: write_questions,
     Note: write_notes,

@@ -31,8 +31,13 @@ def asked_by(principal: Principal, request: Request, id_: str | None = None) -> 
 @contextmanager
 def failures_kept(tracker: Tracker, asked: Asked, operation: Operation, text: str) -> Iterator[None]:
     """Keep a trace of an error that ends the context, and let it pass."""
+    code: str | None = PlumblineError.code
     try:
         yield
+        code = None
     except PlumblineError as error:
-        tracker.failed(asked, operation, text, error.code)
+        code = error.code
         raise
+    finally:
+        if code is not None:
+            tracker.failed(asked, operation, text, code)

@@ -22,6 +22,7 @@ from service.cli import (
     searching,
     serving,
     sources,
+    traces,
     tuning,
     verifying,
 )
@@ -55,6 +56,7 @@ app.add_typer(feedback.app, name="feedback")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
 app.add_typer(auditing.app, name="audit")
+app.add_typer(traces.app, name="traces")
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from contextlib import aclosing
 from typing import Annotated, Any
 
 import typer
@@ -72,6 +73,7 @@ async def _ask(loaded: ServiceSettings, scope: Scope, body: dict[str, Any], show
     from service.api.events import AnswerIds, payload
     from service.api.models.answers import AnswerRequest
     from service.runtime import open_reading
+    from service.tracking.tracker import Asked
 
     try:
         query = AnswerRequest.model_validate(body).query_of()
@@ -79,11 +81,13 @@ async def _ask(loaded: ServiceSettings, scope: Scope, body: dict[str, Any], show
         wrong = error.errors()[0]
         raise InvalidRequest(f"{wrong['loc'][0]}: {wrong['msg']}") from error
     ids = AnswerIds(str(uuid.uuid4()), str(uuid.uuid4()), "")
+    asked = Asked(ids.answer_id, ids.query_id, scope.tenant)
     async with open_reading(loaded) as reading:
-        events: AsyncIterator[Any] = reading.answerer.answer(scope, query)
-        async for event in events:
-            name, data = payload(event, ids)
-            show(name, data.model_dump(mode="json"))
+        events = reading.answerer.answer(scope, query, asked.id)
+        async with aclosing(reading.tracker.following(asked, query, events)) as followed:
+            async for event in followed:
+                name, data = payload(event, ids)
+                show(name, data.model_dump(mode="json"))
 
 
 def _show_question(console: Console, asked: str, retrieval: dict[str, Any]) -> None:
@@ -120,6 +124,7 @@ def _show_end(console: Console, answer: dict[str, Any]) -> None:
         _say(console, degraded(answer["degraded"], answered=answer["answered"]), "yellow")
     if cost := cost_of(answer):
         _say(console, cost, "dim")
+    _say(console, f"answer {answer['answer_id']}", "dim")
 
 
 def _show_refusal(console: Console, refusal: dict[str, Any]) -> None:

@@ -5,19 +5,21 @@ What the trace holds is left to `bodies`, what its words may be to `service.ledg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
-from service.generation.answers import Answer, AnswerQuery, RetrievalEvent
+from ingestion.errors import PlumblineError
+from service.generation.answers import Answer, AnswerEvent, AnswerQuery, DoneEvent, RetrievalEvent
 from service.generation.checking.judging import JUDGED_CHECK
 from service.ledger.audit import Question, actor_of
 from service.ledger.masking import Masker
 from service.ledger.metrics import ANSWERS, JUDGED, RELEVANCE, Metrics
 from service.ledger.recording import Recorder
-from service.ledger.traces import Operation, Outcome, Trace
+from service.ledger.traces import Operation, Outcome, Trace, row_of
 from service.retrieval.packing.records import ContextPack
 from service.retrieval.query import SearchQuery
 from service.retrieval.results import Relevance, SearchResult, Segment
@@ -179,6 +181,35 @@ class Tracker:
                 if check.startswith(JUDGED_CHECK):
                     self._metrics.count(JUDGED, sentence.support.label, check.removeprefix(JUDGED_CHECK))
 
+    async def following(
+        self, asked: Asked, query: AnswerQuery, events: AsyncGenerator[AnswerEvent, None]
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """The events of an answer, of which a trace is kept however it ends. They end when this does."""
+        found: RetrievalEvent | None = None
+        kept = False
+        try:
+            async for event in events:
+                if isinstance(event, RetrievalEvent):
+                    found = event
+                elif isinstance(event, DoneEvent):
+                    self.answer(asked, query, found, event.answer, event.segments)
+                    kept = True
+                yield event
+        except PlumblineError as error:
+            if not kept:
+                self.failed(asked, Operation.ANSWER, query.question, error.code)
+                kept = True
+            raise
+        except (GeneratorExit, asyncio.CancelledError):
+            if not kept:
+                self.answer(asked, query, found, None)
+                kept = True
+            raise
+        finally:
+            if not kept:
+                self.failed(asked, Operation.ANSWER, query.question, PlumblineError.code)
+            await events.aclose()
+
     def failed(self, asked: Asked, operation: Operation, text: str, code: str) -> None:
         """An operation that ended in an error; `code` is the error's."""
         total_ms = asked.elapsed_ms()
@@ -189,7 +220,8 @@ class Tracker:
     ) -> None:
         span = self._span
         if self._settings.enabled:
-            self._recorder.record(tell if span is None else lambda: _spanned(span, asked, tell(), timeline))
+            told = tell if span is None else lambda: _spanned(span, asked, tell(), timeline)
+            self._recorder.record(lambda: row_of(told()))
         if self._questions:
             actor = actor_of(asked.key_id)
             self._recorder.record(lambda: Question(asked.tenant, actor, operation.value, asked.id, asked.at))

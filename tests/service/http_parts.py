@@ -55,6 +55,15 @@ def running(settings: ServiceSettings, variables: Mapping[str, str] | None = Non
 
     `variables` are what settings don't print, and so can't be read off them: secrets.
     """
+    with serving(settings, variables) as (address, _):
+        yield address
+
+
+@contextmanager
+def serving(
+    settings: ServiceSettings, variables: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The same with the process, for a test that ends it in a way of its own."""
     environment = _environment(settings) | dict(variables or {})
     process = subprocess.Popen([*COMMAND, "serve", "--port", "0"], env=environment, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -67,7 +76,7 @@ def running(settings: ServiceSettings, variables: Mapping[str, str] | None = Non
         assert announced.wait(START_S), "the server did not start in time"
         address = _ADDRESS.search("".join(said))
         assert address, "".join(said)
-        yield address[0]
+        yield address[0], process
     finally:
         process.send_signal(signal.SIGTERM)
         try:

@@ -16,10 +16,9 @@ from service.api.events import HEADERS, MEDIA_TYPE, AnswerIds, wire
 from service.api.models.answers import AnswerRequest, AnswerResponse
 from service.api.problems import RESPONSES, request_id_of
 from service.api.replies import IdempotencyKey, fingerprint_of, once, reply
-from service.api.tracking import asked_by, failures_kept
+from service.api.tracking import asked_by
 from service.generation.answering import collect
-from service.generation.answers import Answer, AnswerEvent, DoneEvent, RetrievalEvent
-from service.ledger.traces import Operation
+from service.generation.answers import AnswerEvent
 from service.runtime import Runtime
 from service.tracking.tracker import Asked
 
@@ -73,26 +72,9 @@ async def _again(first: AnswerEvent, events: AsyncGenerator[AnswerEvent, None]) 
         await events.aclose()
 
 
-async def _tracked(
+def _tracked(
     runtime: Runtime, principal: Principal, body: AnswerRequest, asked: Asked
 ) -> AsyncGenerator[AnswerEvent, None]:
     """The events of the answer, of which a trace is kept however it ends."""
     query = body.query_of()
-    events = runtime.answerer.answer(principal.scope, query, asked.id)
-    found: RetrievalEvent | None = None
-    answer: Answer | None = None
-    try:
-        with failures_kept(runtime.tracker, asked, Operation.ANSWER, query.question):
-            async for event in events:
-                if isinstance(event, RetrievalEvent):
-                    found = event
-                elif isinstance(event, DoneEvent):
-                    answer = event.answer
-                    runtime.tracker.answer(asked, query, found, answer, event.segments)
-                yield event
-    except GeneratorExit:
-        if answer is None:
-            runtime.tracker.answer(asked, query, found, None)
-        raise
-    finally:
-        await events.aclose()
+    return runtime.tracker.following(asked, query, runtime.answerer.answer(principal.scope, query, asked.id))
