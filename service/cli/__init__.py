@@ -17,6 +17,7 @@ from service.cli import (
     keys,
     packing,
     parity,
+    quality,
     releasing,
     replaying,
     searching,
@@ -49,6 +50,7 @@ app.add_typer(evaluating.app)
 app.add_typer(releasing.app)
 app.add_typer(replaying.app)
 app.add_typer(parity.app)
+app.add_typer(quality.app)
 app.add_typer(gaps.app)
 app.command()(doctor)
 app.add_typer(golden.app, name="golden")
