@@ -60,6 +60,7 @@ _MISSING: dict[str, Callable[[], str | None]] = {
     "postgres": lambda: None if postgres_programs() else "the Postgres programs initdb and pg_ctl are not installed",
     "mariadb": lambda: None if mariadb_programs() else "mariadbd and mariadb-install-db are not installed",
     "browser": lambda: None if chromium_program() else "Chromium is not installed",
+    "promtool": lambda: None if shutil.which("promtool") else "promtool is not installed",
 }
 
 
