@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from ingestion.corpus.records import ChunkId, IndexedChunk
+from service.api.models.common import DocumentRef, SpanModel
 from service.api.models.fields import Cursor, Reply, Request
 from service.ledger.feedback import FeedbackRecord
 from service.ledger.model_calls import ModelCall
@@ -97,6 +99,25 @@ class TracedFeedback(Reply):
     key_id: str | None
 
 
+class TracedChunk(Reply):
+    """A chunk of the trace as the index has it now."""
+
+    document: DocumentRef
+    heading_path: list[str]
+    span: SpanModel
+    text: str
+
+    @classmethod
+    def of(cls, indexed: IndexedChunk) -> TracedChunk:
+        chunk = indexed.chunk
+        return cls(
+            document=DocumentRef.of(indexed.document),
+            heading_path=list(chunk.heading_path),
+            span=SpanModel.of(chunk.span),
+            text=chunk.text,
+        )
+
+
 class TraceDetail(TraceSummary):
     """Everything that is known of one operation."""
 
@@ -106,10 +127,19 @@ class TraceDetail(TraceSummary):
     )
     model_calls: list[TracedCall] = Field(description="first to last")
     feedback: list[TracedFeedback] = Field(description="oldest first")
+    chunks: dict[str, TracedChunk] = Field(
+        description="by id those of the chunks in `body` that the index still has and this key may read"
+    )
     links: dict[str, str] = Field(description="`self`; `alike`: traces of the same question")
 
     @classmethod
-    def whole(cls, trace: Trace, calls: Sequence[ModelCall], feedback: Sequence[FeedbackRecord]) -> TraceDetail:
+    def whole(
+        cls,
+        trace: Trace,
+        calls: Sequence[ModelCall],
+        feedback: Sequence[FeedbackRecord],
+        chunks: Mapping[ChunkId, IndexedChunk] | None = None,
+    ) -> TraceDetail:
         links = {"self": f"/v1/traces/{trace.id}"}
         if trace.query_hash is not None:
             links["alike"] = f"/v1/traces?query_hash={trace.query_hash}"
@@ -120,8 +150,16 @@ class TraceDetail(TraceSummary):
             feedback=[
                 TracedFeedback(**{name: getattr(one, name) for name in TracedFeedback.model_fields}) for one in feedback
             ],
+            chunks={id_: TracedChunk.of(indexed) for id_, indexed in (chunks or {}).items()},
             links=links,
         )
+
+
+def chunks_in(body: Mapping[str, Any]) -> set[ChunkId]:
+    """Every chunk that the body of a trace names: candidates, passages and citations."""
+    parts = [body, *body.get("searches", ())]
+    names = ("candidates", "passages", "citations")
+    return {ChunkId(one["chunk_id"]) for part in parts for name in names for one in part.get(name, ())}
 
 
 class TracePage(Reply):

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Response
 from ingestion.corpus.scope import TenantId
 from ingestion.errors import NotFound
 from service.api.access import Administering, Running
-from service.api.models.traces import TraceDetail, TracePage, TraceParameters, TraceSummary
+from service.api.models.traces import TraceDetail, TracePage, TraceParameters, TraceSummary, chunks_in
 from service.api.problems import RESPONSES
 from service.api.replies import reply
 from service.ledger.traces import Trace
@@ -40,7 +40,10 @@ def get_trace(trace_id: PathTrace, principal: Administering, runtime: Running) -
     trace = _trace(runtime, principal.tenant, trace_id)
     calls = runtime.traces.calls(principal.tenant, trace)
     feedback = runtime.feedback.of_trace(principal.tenant, trace.id)
-    return reply(TraceDetail.whole(trace, calls, feedback))
+    # Under another generation the same id may be another chunk.
+    same = trace.index_version == runtime.corpus.index_version
+    chunks = runtime.corpus.get_chunks(principal.scope, chunks_in(trace.body)) if same else {}
+    return reply(TraceDetail.whole(trace, calls, feedback, chunks))
 
 
 def _trace(runtime: Runtime, tenant: TenantId, id_: str) -> Trace:

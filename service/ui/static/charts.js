@@ -24,12 +24,12 @@ export function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** About `count` round numbers from 0 to at least `most`. */
-export function ticks(most, count = 3) {
+/** About three round numbers from 0 to at least `most`; whole ones if asked for. */
+export function ticks(most, { whole = false } = {}) {
   if (!(most > 0)) return [0, 1];
-  const raw = most / count;
+  const raw = Math.max(most / 3, whole ? 1 : 0);
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw * 0.999) * power;
+  const step = [1, 2, whole && power === 1 ? 3 : 2.5, 5, 10].find((factor) => factor * power >= raw * 0.999) * power;
   const upto = Math.ceil(most / step - 1e-9);
   return Array.from({ length: upto + 1 }, (_, index) => Number((index * step).toPrecision(12)));
 }
@@ -53,9 +53,9 @@ export function roundTimes(since, until, most) {
 const known = (values) => values.filter((value) => Number.isFinite(value));
 
 /** Columns of one bucket each, its series stacked. With `share` each column is the whole, and a number its part. */
-export function columns({ width, height, moments, since, until, series, format, share = false, title, about }) {
+export function columns({ width, height, moments, since, until, series, format, share = false, whole = false, title, about }) {
   const sums = moments.map((_, at) => known(series.map(({ values }) => values[at])).reduce((sum, value) => sum + value, 0));
-  const marks = share ? [0, 0.5, 1] : ticks(Math.max(...sums, 0));
+  const marks = share ? [0, 0.5, 1] : ticks(Math.max(...sums, 0), { whole });
   const frame = new Frame({ width, height, buckets: moments.length, since, until, marks, format, title, about });
   const gap = Math.min(4, frame.step * 0.22);
   sums.forEach((sum, at) => {
@@ -129,7 +129,7 @@ export function steps({ width, parts, format, title, about }) {
     root.append(
       svg("text", { class: "axis name", x: names - 8, y: y + 14, "text-anchor": "end" }, name),
       svg("rect", { class: "lane", x: names, y, width: room, height: row - 6, rx: 3 }),
-      svg("rect", { class: "tone-accent bar", fill: "currentColor", x, y, width: long, height: row - 6, rx: 2 }),
+      svg("rect", { class: "tone-accent stage", fill: "currentColor", x, y, width: long, height: row - 6, rx: 2 }),
       svg("text", { class: "axis value", x: names + room + 8, y: y + 14 }, format(value)));
     before += value;
   });

@@ -11,7 +11,7 @@ const KEYS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -6, PageDown: 6 };
 
 /**
  * A figure that stays while its numbers change. `show` takes
- * `{ kind, since, until, moments, series: [{ name, values, total, tone?, … }], format, axis?, empty?, most?, zeros? }`:
+ * `{ kind, since, until, moments, series: [{ name, values, total, tone?, … }], format, axis?, whole?, empty?, most?, zeros? }`:
  * `moments` are the buckets in words, `total` is of the whole window. With `zeros` nothing but zeros is worth a chart.
  */
 export class Figure {
@@ -94,9 +94,9 @@ export class Figure {
     const width = Math.floor(this.drawing.clientWidth);
     if (width < 40) return; // not laid out: the observer comes back
     this.drawn = width;
-    const { kind, moments, since, until, series, format, axis = format, most } = this.data;
+    const { kind, moments, since, until, series, format, axis = format, most, whole } = this.data;
     this.chart = KINDS[kind]({
-      width, height: HEIGHT, moments, since, until, series, format: axis, most, share: kind === "share", log: kind === "log",
+      width, height: HEIGHT, moments, since, until, series, format: axis, most, whole, share: kind === "share", log: kind === "log",
       title: this.title, about: `${this.about} ${this.#summary()}`,
     });
     this.drawing.replaceChildren(this.chart.root);

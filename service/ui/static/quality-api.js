@@ -31,21 +31,15 @@ export const gaps = ({ window, collection, signal }, limit) => get("/v1/quality/
 /** Traces, the newest first. `only` are values that they must have, by field. */
 export const traces = ({ signal }, only) => get("/v1/traces", { ...only, signal });
 
-const VERDICTS = ["ungrounded", "partial"];
-
-/** Answers of a window, the worst grounded first. */
-export async function worst(asked, limit) {
-  const found = await Promise.all(VERDICTS.map((grounding) => traces(asked, { operation: "answer", grounding, window: asked.window, collection: asked.collection, limit: 50 })));
-  const all = found.flatMap((page) => page.traces);
-  const badness = (trace) => trace.unsupported / Math.max(1, trace.sentences);
-  return all.sort((one, other) => badness(other) - badness(one) || one.grounding_score - other.grounding_score).slice(0, limit);
-}
+/** Answers of a window: what people complained about first, then the worst grounded. */
+export const worst = ({ window, collection, signal }, limit) => traces({ signal }, { operation: "answer", outcome: "ok", sort: "worst", window, collection, limit });
 
 export const trace = (id, signal) => get(`/v1/traces/${encodeURIComponent(id)}`, { signal });
 
 export const feedback = ({ signal }, only) => get("/v1/feedback", { ...only, signal });
 
-export const releases = ({ signal }, only) => get("/v1/releases", { ...only, signal });
+/** What is live, and the releases, the newest first. */
+export const releases = ({ signal }, limit) => get("/v1/releases", { limit, signal });
 
 const PAGES = 5;
 

@@ -42,14 +42,14 @@ function timesOf({ points, since, until }) {
 /** By id of the chart: its kind, its series with what they come to over the whole window, and how numbers are said. */
 export function chartsOf({ points }, quality) {
   return {
-    queries: { kind: "columns", format: count, axis: short, series: operations(points), empty: "Nothing was asked." },
+    queries: { kind: "columns", format: count, axis: short, whole: true, series: operations(points), empty: "Nothing was asked." },
     relevance: { kind: "share", format: share, series: parts(points, [["Strong", "0", strong], ["Weak", "1", (point) => point.weak], ["None", "bad", (point) => point.none]]), empty: "No query was judged." },
     grounding: { kind: "share", format: share, series: parts(points, [["Grounded", "0", (point) => point.grounded], ["Not wholly", "bad", (point) => point.graded - point.grounded]]), empty: "No answer was checked." },
     sentences: { kind: "lines", format: share, most: 1, zeros: true, series: sentences(points), empty: "No answer was checked." },
-    refusals: { kind: "columns", format: count, axis: short, series: byReason(points, "refusals", "refused"), empty: "No answer was refused." },
-    degraded: { kind: "columns", format: count, axis: short, series: byReason(points, "degradations", "degraded"), empty: "No answer was degraded." },
+    refusals: { kind: "columns", format: count, axis: short, whole: true, series: byReason(points, "refusals", "refused"), empty: "No answer was refused." },
+    degraded: { kind: "columns", format: count, axis: short, whole: true, series: byReason(points, "degradations", "degraded"), empty: "No answer was degraded." },
     latency: { kind: "log", format: ms, series: latency(points, quality.latency), empty: "Nothing was asked." },
-    tokens: { kind: "columns", format: count, axis: short, series: byModel(points, (one) => one.prompt_tokens + one.completion_tokens), empty: NO_MODEL },
+    tokens: { kind: "columns", format: count, axis: short, whole: true, series: byModel(points, (one) => one.prompt_tokens + one.completion_tokens), empty: NO_MODEL },
     cost: { kind: "columns", format: usd, series: byModel(points, (one) => one.cost_usd), empty: "No call had a known price in this window. Prices are settings: PLUMBLINE_LLM__PROMPT_USD_PER_MTOK and its fellows." },
   };
 }

@@ -10,6 +10,7 @@ import { spaced, tag } from "./tags.js";
 
 const GAPS = 6;
 const ANSWERS = 6;
+const RELEASES = 3;
 
 export class Lists {
   /** `addressOf(trace)` is where a trace is shown, `find(trace)` goes there. */
@@ -20,7 +21,7 @@ export class Lists {
       new Panel("worst", "Worst answers", "Answers with the weakest support in this window."),
       new Panel("feedback", "What people said", "Ratings down, corrections and outcomes, newest first."),
       new Panel("latest", "Latest queries", "Each opens its trace."),
-      new Panel("releases", "Releases in force", "What was promoted through the gate and took the place of the settings."),
+      new Panel("releases", "Releases in force", "Index, prompt and model that answer now, and releases that ended."),
     ];
     this.panels = Object.fromEntries(panels.map((panel) => [panel.id, panel]));
     this.panels.latest.element.append(finder(find));
@@ -65,7 +66,8 @@ export class Lists {
   }
 
   async #worst(asked) {
-    const traces = await api.worst(asked, ANSWERS);
+    const { traces: found } = await api.worst(asked, ANSWERS);
+    const traces = found.filter((trace) => trace.unsupported > 0 || trace.grounding !== "grounded" || trace.citation_precision < 1);
     if (!traces.length) return [nothing("Every answer of this window was grounded.")];
     return [el("ul", { class: "rows" }, traces.map((trace) => el("li", {},
       el("div", { class: "row-head" }, this.#trace(trace.id, trace.query), el("span", { class: "row-count" }, fromNow(trace.at, Date.now()))),
@@ -89,11 +91,12 @@ export class Lists {
   }
 
   async #releases(asked) {
-    const { releases } = await api.releases(asked, { state: "active" });
-    if (!releases.length) return [nothing("None: what the settings say is in force.")];
-    return [el("ul", { class: "rows tight" }, releases.map((release) => el("li", {},
-      el("div", { class: "row-head" }, el("span", { class: "row-title" }, `${release.kind}: ${release.value}`), el("span", { class: "row-count" }, fromNow(release.promoted_at, Date.now()))),
-      el("p", { class: "row-facts" }, el("span", {}, release.previous ? `took the place of ${release.previous}` : "took the place of the settings"), el("span", {}, `by ${release.actor}`)))))];
+    const { live, releases } = await api.releases(asked, RELEASES);
+    const inForce = live.map(({ kind, value, released_at: at }) => el("li", {},
+      el("div", { class: "row-head" }, el("span", { class: "row-title" }, `${kind}: ${value ?? "none"}`), el("span", { class: "row-count" }, at ? `released ${fromNow(at, Date.now())}` : "as set"))));
+    const ended = releases.filter(({ state }) => state !== "active").map((release) => el("li", {},
+      el("p", { class: "row-facts" }, el("span", {}, `${release.kind} ${release.value}: ${spaced(release.state)} ${fromNow(release.ended_at, Date.now())}`), release.reason && el("span", {}, release.reason))));
+    return [el("ul", { class: "rows tight" }, [...inForce, ...ended])];
   }
 }
 

@@ -56,7 +56,7 @@ export class Reader {
     const opener = this.opener;
     this.#point(null);
     if (opener?.isConnected) opener.focus();
-    else byId("q").focus();
+    else (byId("q") ?? byId("main")).focus();
   }
 
   #point(opener) {

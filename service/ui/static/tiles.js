@@ -31,7 +31,7 @@ class Tile {
   show({ value, before, kind, good, note, line = [], tone, explains }) {
     const some = Number.isFinite(value);
     const said = some ? SAY[kind](value) : "–";
-    this.value.replaceChildren(said, ...(note ? [el("small", {}, note)] : []));
+    this.value.replaceChildren(said, ...(note ? [" ", el("small", {}, note)] : []));
     setAttribute(this.value, "title", some && EXACT[kind](value) !== said ? EXACT[kind](value) : null);
     setAttribute(this.element, "title", explains ?? null);
     const { arrow, verdict, words } = change(value, before, kind, good);

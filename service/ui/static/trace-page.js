@@ -21,7 +21,7 @@ export class TracePage {
     this.element.replaceChildren(this.#link(), el("p", { class: "loading" }, "Looking it up …"));
     try {
       const trace = await api.trace(id, signal);
-      this.element.replaceChildren(...traceView(trace, { back: this.back(), open: (passage, button) => this.#open(passage, button) }));
+      this.element.replaceChildren(...traceView(trace, { back: this.back(), openerOf: (passage) => this.#openerOf(passage, trace.chunks ?? {}) }));
       document.title = `${(trace.query ?? id).slice(0, 60)} · Trace · Plumbline`;
       this.element.querySelector("h1").focus({ preventScroll: true });
     } catch (error) {
@@ -46,7 +46,10 @@ export class TracePage {
     return el("p", {}, el("a", { class: "back", href: this.back() }, "← Quality"));
   }
 
-  #open(passage, button) {
-    this.reader.open({ id: passage.document_id, collection: passage.collection, title: passage.title, uri: passage.uri }, passage.span ? [passage.span] : [], button);
+  /** Opens a passage's document at its span, as long as the index has the passage. */
+  #openerOf(passage, chunks) {
+    const chunk = chunks[passage.chunk_id];
+    if (!chunk) return null;
+    return (button) => this.reader.open(chunk.document, [passage.span ?? chunk.span], button);
   }
 }

@@ -4,9 +4,9 @@
 import { steps } from "./charts.js";
 import { copy, el, plural, shortUri, spoken } from "./dom.js";
 import { count, moment, ms, score, share, usd } from "./numbers.js";
-import { candidatesTable, passagesTable } from "./trace-tables.js";
 import { tag } from "./tags.js";
 import { render } from "./text.js";
+import { GONE, callsTable, candidatesTable, passagesTable } from "./trace-tables.js";
 import { SUPPORT, degradedIn, reasonsOf, withheldIn } from "./words.js";
 
 const KINDS = { search: "Search", context: "Context pack", answer: "Answer", triage: "Triage card" };
@@ -22,9 +22,12 @@ const REFUSALS = {
   unsafe: "The question asks for what is not answered here.",
 };
 
-/** The trace as an element's children. `open(citation, button)` shows a passage in its document. */
-export function traceView(trace, { back, open }) {
-  const parts = [head(trace, back), grid(trace, open), raw(trace)];
+/**
+ * The trace as an element's children. `openerOf(passage)` is what shows a passage in its document when it is called with
+ * the button, or nothing where the document is not as it was.
+ */
+export function traceView(trace, { back, openerOf }) {
+  const parts = [head(trace, back), grid(trace, openerOf), raw(trace)];
   return parts.flat().filter(Boolean);
 }
 
@@ -49,7 +52,7 @@ const joined = (nodes) => nodes.flatMap((node, index) => (index ? [", ", node] :
 
 function tags(trace) {
   return [
-    tag("outcome", trace.outcome),
+    trace.outcome !== "ok" && tag("outcome", trace.outcome),
     trace.relevance && tag("relevance", trace.relevance),
     trace.grounding && tag("grounding", trace.grounding),
     trace.degraded && tag("degraded", trace.degraded),
@@ -57,18 +60,18 @@ function tags(trace) {
   ].filter(Boolean).flatMap((node) => [node, " "]);
 }
 
-function grid(trace, open) {
-  const main = [answered(trace, open), cited(trace, open), found(trace, open), candidates(trace), decisions(trace)];
+function grid(trace, openerOf) {
+  const main = [answered(trace, openerOf), cited(trace, openerOf), found(trace, openerOf), candidates(trace), decisions(trace), modelCalls(trace)];
   const side = [relevance(trace), timings(trace), costs(trace), versions(trace), feedback(trace), ids(trace)];
   return el("div", { class: "trace-grid" },
     el("div", { class: "trace-main" }, main.filter(Boolean)), el("div", { class: "trace-side" }, side.filter(Boolean)));
 }
 
 function section(id, title, ...children) {
-  return el("section", { class: "panel", "aria-labelledby": `trace-${id}`, "data-part": id }, el("h2", { id: `trace-${id}` }, title), children);
+  return el("section", { class: "panel", "aria-labelledby": `trace-${id}`, "data-part": id }, el("h2", { id: `trace-${id}` }, title), children.flat(2));
 }
 
-function answered({ operation, outcome, refusal, degraded, degraded_mode: mode, body }, open) {
+function answered({ operation, outcome, refusal, degraded, degraded_mode: mode, body }, openerOf) {
   if (operation !== "answer") return null;
   const children = [];
   if (degraded) {
@@ -77,18 +80,19 @@ function answered({ operation, outcome, refusal, degraded, degraded_mode: mode, 
   }
   if (refusal) children.push(el("div", { class: "refusal" }, el("p", {}, el("strong", {}, "No answer. "), REFUSALS[refusal] ?? refusal)));
   else if (!body.sentences?.length) children.push(el("p", {}, outcome === "closed" ? "Whoever asked left before the end." : "There is no answer: the request ended in an error."));
-  else children.push(el("ol", { class: "claims" }, body.sentences.map((one) => sentence(one, body.citations ?? [], open))));
+  else children.push(el("ol", { class: "claims" }, body.sentences.map((one) => sentence(one, body.citations ?? [], openerOf))));
   const withheld = withheldIn(body);
   if (withheld) children.push(el("p", { class: "badge withheld" }, withheld));
   return section("answer", "Answer", children);
 }
 
-function sentence({ text, citations = [], support = {} }, known, open) {
+function sentence({ text, citations = [], support = {} }, known, openerOf) {
   const label = support.label ?? "unsupported";
   const chips = citations.map((n) => {
     const citation = known.find((one) => one.n === n);
-    const chip = el("button", { type: "button", class: "cite", "aria-label": `Source ${n}${citation ? `: ${citation.title}. Open the passage` : ""}` }, String(n));
-    chip.addEventListener("click", () => citation && open(citation, chip));
+    const open = citation && openerOf(citation);
+    const chip = el("button", { type: "button", class: "cite", disabled: !open, "aria-label": `Source ${n}${citation ? `: ${citation.title}` : ""}${open ? ". Open the passage" : ""}` }, String(n));
+    if (open) chip.addEventListener("click", () => open(chip));
     return chip;
   });
   const reasons = reasonsOf(support.checks ?? []);
@@ -99,26 +103,27 @@ function sentence({ text, citations = [], support = {} }, known, open) {
     support.checks?.length ? el("p", { class: "checks fine" }, spoken("Checks: "), support.checks.flatMap((check) => [el("code", {}, check), " "])) : null);
 }
 
-function cited({ body }, open) {
+function cited({ body }, openerOf) {
   if (!body.citations?.length) return null;
   const items = body.citations.map((citation) => {
-    const button = el("button", { type: "button", class: "source" },
+    const open = openerOf(citation);
+    const button = el("button", { type: "button", class: "source", disabled: !open, title: open ? null : GONE },
       el("span", { class: "source-n", "aria-hidden": "true" }, String(citation.n)),
       el("span", { class: "source-title" }, spoken(`Source ${citation.n}: `), citation.title || shortUri(citation.uri)),
       el("span", { class: "source-uri" }, shortUri(citation.uri)),
-      citation.quote !== null && el("q", { class: "source-quote" }, words(citation.quote)));
-    button.addEventListener("click", () => open(citation, button));
+      citation.quote ? el("q", { class: "source-quote" }, words(citation.quote)) : null);
+    if (open) button.addEventListener("click", () => open(button));
     return el("li", {}, button);
   });
   return section("citations", "Citations", el("ol", { class: "quotes" }, items));
 }
 
-function found({ operation, body }, open) {
+function found({ operation, body }, openerOf) {
   if (!body.passages?.length) return null;
   const about = operation === "context"
     ? `${plural(body.passages.length, "passage")} in a pack of ${plural(body.tokens ?? 0, "token")}.`
     : `${plural(body.passages.length, "passage")} shown of ${count(body.total ?? body.passages.length)} found.`;
-  return section("passages", "Passages", el("p", { class: "fine" }, about), passagesTable(body.passages, body.citations ?? [], open), dropped(body.dropped));
+  return section("passages", "Passages", el("p", { class: "fine" }, about), passagesTable(body.passages, body.citations ?? [], openerOf), dropped(body.dropped));
 }
 
 function dropped(list) {
@@ -128,14 +133,14 @@ function dropped(list) {
   return el("p", { class: "fine" }, `Left out: ${[...reasons].map(([reason, n]) => `${n} ${reason.replaceAll("_", " ")}`).join(", ")}.`);
 }
 
-function candidates({ body }) {
+function candidates({ body, chunks = {} }) {
   const searches = body.searches ?? [body];
   const some = searches.filter((one) => one.candidates?.length);
   if (!some.length) return null;
   return section("candidates", "Candidates", some.map((one, index) => [
     some.length > 1 && el("h3", {}, body.queries?.[index] ?? `Search ${index + 1}`),
     el("p", { class: "fine" }, weighed(one)),
-    candidatesTable(one.candidates, one.passages ?? body.passages ?? [], body.citations ?? []),
+    candidatesTable(one.candidates, { passages: body.passages ?? [], citations: body.citations ?? [], chunks }),
   ]).flat().filter(Boolean));
 }
 
@@ -151,6 +156,10 @@ function decisions({ body }) {
   const items = body.decisions.map(({ step, choice, reasons = [] }) =>
     el("li", {}, el("strong", {}, `${step.replaceAll("_", " ")}: ${choice}`), reasons.length ? ` – ${reasons.join("; ")}` : ""));
   return section("decisions", "Decisions", el("ul", { class: "told-list" }, items));
+}
+
+function modelCalls({ model_calls: calls = [] }) {
+  return calls.length ? section("calls", "Calls to models", callsTable(calls)) : null;
 }
 
 function relevance(trace) {
@@ -218,7 +227,6 @@ function ids(trace) {
 }
 
 function raw(trace) {
-  const { collections, filter, history } = trace.body;
-  const asked = { collections, filter, history };
-  return el("details", { class: "more raw" }, el("summary", {}, "As it is kept"), el("pre", { tabindex: "0" }, JSON.stringify({ ...asked, ...trace }, null, 2)));
+  const { chunks, ...kept } = trace;
+  return el("details", { class: "more raw" }, el("summary", {}, "As it is kept"), el("pre", { tabindex: "0" }, JSON.stringify(kept, null, 2)));
 }
