@@ -7,10 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from service.api.access import Administering, Running
+from service.api.auditing import Audited
 from service.api.models.candidates import CandidateModel, WorstAnswers
 from service.api.models.fields import CollectionName
 from service.api.problems import RESPONSES
 from service.api.replies import reply
+from service.ledger.audit import Action
 from service.quality.candidates import candidate, worst
 from service.quality.knowledge.windows import WINDOW_PATTERN, window_of
 
@@ -28,6 +30,7 @@ PathTrace = Annotated[str, Path(max_length=64, description="an answer's or a que
 def list_candidates(
     principal: Administering,
     runtime: Running,
+    acting: Audited,
     window: WindowText = "7d",
     collection: Annotated[CollectionName | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 20,
@@ -38,6 +41,7 @@ def list_candidates(
     """Rated down, corrected, with unsupported sentences, or refused although passages were found; the worst first."""
     stretch = window_of(window)
     found = worst(runtime.corpus.database, principal.tenant, stretch.start, stretch.end, collection)
+    acting.told(Action.TRACES_READ, collection, window=window)
     return reply(WorstAnswers.of(found, int(cursor or 0), limit))
 
 
@@ -46,6 +50,7 @@ def get_candidate(
     trace_id: PathTrace,
     principal: Administering,
     runtime: Running,
+    acting: Audited,
     must_refuse: Annotated[
         bool, Query(description="the documents hold no answer: it should have been refused")
     ] = False,
@@ -53,4 +58,5 @@ def get_candidate(
     """For a person to review: what people said and what was shown stands in its note."""
     trace = runtime.feedback_taker.trace(principal.tenant, trace_id)
     given = runtime.feedback.of_trace(principal.tenant, trace.id)
+    acting.told(Action.TRACES_READ, trace.id)
     return reply(CandidateModel.of(candidate(trace, given, must_refuse=must_refuse)))

@@ -82,11 +82,12 @@ def remove_source(source_id: PathSource, principal: Administering, runtime: Runn
 
 
 @router.post("/v1/sources/{source_id}/sync", response_model=JobModel, status_code=202, summary="Sync a source")
-def sync_source(source_id: PathSource, principal: Ingesting, runtime: Running) -> Response:
+def sync_source(source_id: PathSource, principal: Ingesting, runtime: Running, acting: Audited) -> Response:
     """What is new, changed or deleted at the origin is so in the corpus once the job has ended. If the source is
     being synced already, that job is returned.
     """
-    return reply(JobModel.of(runtime.jobs.sync(principal.scope, SourceId(source_id))), 202)
+    with acting.change(Action.SOURCE_SYNC, source_id):
+        return reply(JobModel.of(runtime.jobs.sync(principal.scope, SourceId(source_id))), 202)
 
 
 @router.get("/v1/sources/{source_id}/reconcile", response_model=ReconciliationModel, summary="Compare with the origin")
