@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict
+from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,11 @@ from ingestion.corpus.ranking_store import ALL
 from ingestion.corpus.scope import Scope, TenantId
 from ingestion.errors import InvalidRequest
 from service.cli.console import out, reported, settings
+from service.cli.golden import tell_unreviewed
 from service.cli.options import AsJson, Tenant
+from service.quality.clicks import click_cases, searches
 from service.quality.golden import load_golden
+from service.quality.knowledge.windows import window_of
 from service.quality.observing import Observer, sample
 from service.quality.tuning import LEAST_QUERIES, Fit, Seen, fit, profile_of
 from service.runtime import Reading, open_reading
@@ -32,6 +36,10 @@ def tune(
     collection: Annotated[
         str | None, typer.Option(help="Fit to this collection; else to all that have no weights of their own.")
     ] = None,
+    clicks: Annotated[
+        bool, typer.Option("--clicks", help="Instead of a golden file: searches whose hits people opened.")
+    ] = False,
+    window: Annotated[str, typer.Option(help="With --clicks: of the last hours, days or weeks: 24h, 7d, 4w.")] = "4w",
     sentences: Annotated[
         int, typer.Option(min=LEAST_QUERIES, help="Without a golden file: sentences of the corpus to ask it by.")
     ] = 300,
@@ -50,7 +58,11 @@ def tune(
         if reset:
             stored = asyncio.run(_reset(chosen, collection))
         else:
-            fits, stored = asyncio.run(_tune(chosen, list(golden or ()), collection, sentences, store=not dry_run))
+            if clicks and golden:
+                raise InvalidRequest("--clicks and golden files exclude each other: fit to one, then to the other")
+            asked = _Asked(tuple(golden or ()), window if clicks else None, collection, sentences)
+            fits, stored = asyncio.run(_tune(chosen, asked, store=not dry_run))
+            tell_unreviewed(asked.golden)
     if as_json:
         typer.echo(json.dumps({"fits": [asdict(one) for one in fits], "stored": stored}))
     elif reset:
@@ -60,15 +72,29 @@ def tune(
         out().print(_said(fits, stored))
 
 
-async def _tune(
-    scope: Scope, golden: list[Path], collection: str | None, sentences: int, *, store: bool
-) -> tuple[tuple[Fit, ...], bool]:
-    cases = [case for path in golden for case in load_golden(path)]
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What to fit to: golden files, clicks of a `window`, or `sentences` of the corpus itself."""
+
+    golden: tuple[Path, ...]
+    window: str | None
+    collection: str | None
+    sentences: int
+
+
+async def _tune(scope: Scope, asked: _Asked, *, store: bool) -> tuple[tuple[Fit, ...], bool]:
+    cases = [case for path in asked.golden for case in load_golden(path)]
+    collection = asked.collection
     async with open_reading(settings()) as reading:
 
         def run() -> tuple[tuple[Fit, ...], bool]:
             observer = Observer(reading.corpus, reading.searcher, scope, (collection,) if collection else ())
-            seen = list(observer.ask(cases)) if golden else _by_itself(reading, observer, sentences)
+            if asked.golden:
+                seen = list(observer.ask(cases))
+            elif asked.window is not None:
+                seen = _by_clicks(reading, observer, asked.window)
+            else:
+                seen = _by_itself(reading, observer, asked.sentences)
             fits = fit(seen)
             profile = profile_of(fits, collection or ALL)
             if profile is None or not store:
@@ -84,6 +110,24 @@ async def _reset(scope: Scope, collection: str | None) -> bool:
         return await asyncio.to_thread(
             reading.corpus.rankings.remove, scope, reading.corpus.index_version, collection or ALL
         )
+
+
+def _by_clicks(reading: Reading, observer: Observer, window: str) -> list[Seen]:
+    """Raises: InvalidRequest if too few questions have hits that were opened."""
+    stretch = window_of(window)
+    (collection,) = observer.collections or (None,)
+    found = searches(reading.corpus.database, observer.scope.tenant, stretch.start, stretch.end, collection)
+    seen = [one for one in observer.ask(click_cases(found)) if one.judged]
+    kinds = Counter(one.kind for one in seen)
+    if not kinds or max(kinds.values()) < LEAST_QUERIES:
+        counted = ", ".join(f"{count} of kind {kind}" for kind, count in kinds.most_common()) or "none"
+        wordless = sum(bool(one.clicks) and one.question is None for one in found)
+        hidden = f"; of {wordless} searches the words were not kept (PLUMBLINE_LEDGER__CONTENT)" if wordless else ""
+        raise InvalidRequest(
+            f"{LEAST_QUERIES} different questions of one kind with hits that were opened are needed, and in {window} "
+            f"there are {counted}{hidden}: take a longer --window, or a golden file"
+        )
+    return seen
 
 
 def _by_itself(reading: Reading, observer: Observer, wanted: int) -> list[Seen]:

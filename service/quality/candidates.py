@@ -62,15 +62,23 @@ def candidate(trace: Trace, given: Sequence[FeedbackRecord], *, must_refuse: boo
 
 def _relevant(trace: Trace, given: Sequence[FeedbackRecord]) -> list[str]:
     """Uris, each once, in the order in which they were shown."""
-    of_whole = {one.rating for one in given if one.kind == Kind.RATING and one.chunk_id is None}
+    ratings = _latest_ratings(given)
+    of_whole = {one.rating for one in ratings if one.chunk_id is None}
     if Rating.DOWN in of_whole:
         return []
-    good = {one.chunk_id for one in given if one.kind == Kind.CLICK or one.rating == Rating.UP}
-    bad = {one.chunk_id for one in given if one.rating == Rating.DOWN}
+    good = {one.chunk_id for one in ratings if one.rating == Rating.UP}
+    good |= {one.chunk_id for one in given if one.kind == Kind.CLICK}
+    bad = {one.chunk_id for one in ratings if one.rating == Rating.DOWN}
     if Rating.UP in of_whole:
         good |= _supporting(trace)
     places = shown(trace)
     return list(dict.fromkeys(place.uri for place in places if place.chunk_id in good - bad and place.uri))
+
+
+def _latest_ratings(given: Sequence[FeedbackRecord]) -> list[FeedbackRecord]:
+    """People may change their minds: what each one said last of the whole, and of each chunk. `given`: oldest first."""
+    last = {(one.key_id, one.chunk_id): one for one in given if one.kind == Kind.RATING}
+    return list(last.values())
 
 
 def _supporting(trace: Trace) -> set[str | None]:
@@ -223,7 +231,7 @@ def _by_trace(engine: Engine, tenant: TenantId, ids: Sequence[str]) -> dict[str,
 def _worth(row: Row[Any], given: Sequence[FeedbackRecord]) -> Worth:
     """What speaks for a case of it: people first, then its own verdicts."""
     reasons: list[tuple[float, str]] = []
-    if any(one.rating == Rating.DOWN and one.chunk_id is None for one in given):
+    if any(one.rating == Rating.DOWN and one.chunk_id is None for one in _latest_ratings(given)):
         reasons.append((3.0, "rated down"))
     if any(one.kind == Kind.CORRECTION for one in given):
         reasons.append((3.0, "corrected"))

@@ -6,10 +6,10 @@ How clicks are corrected for position is left to `clickmodels`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Engine, and_, or_, select
 
@@ -17,6 +17,7 @@ from ingestion.corpus.scope import TenantId
 from service.ledger.feedback import Kind
 from service.ledger.tables import feedback, traces
 from service.ledger.traces import Operation
+from service.quality.golden import GoldenCase
 
 if TYPE_CHECKING:
     from service.quality.clickmodels import Choice, Session
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MOST_SEARCHES = 5_000
 """Searches that are read, the newest ones."""
 _PAGE = 10
+_GRADES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def searches(
     if collection is not None:
         within.append(traces.c.collection == collection)
     joined = and_(feedback.c.trace_id == traces.c.id, feedback.c.tenant == traces.c.tenant)
-    wanted = select(feedback.c.trace_id, feedback.c.chunk_id, feedback.c.rank, traces.c.key_id)
+    wanted = select(feedback.c.trace_id, feedback.c.rank, traces.c.key_id)
     wanted = wanted.join(traces, joined).where(feedback.c.kind == Kind.CLICK, *within)
     body = traces.c.body
     with engine.connect() as connection:
@@ -123,20 +125,55 @@ def searches(
             .order_by(traces.c.at.desc(), traces.c.id)
             .limit(MOST_SEARCHES)
         ).all()
-    opened: dict[str, dict[str, int]] = defaultdict(dict)
+    opened: dict[str, set[int]] = defaultdict(set)
     for click in clicks:
-        opened[click.trace_id][click.chunk_id] = click.rank
-    return [
-        Searched(
-            id=id_,
-            query=hashed or id_,
-            question=question,
-            places=tuple(Place(one["chunk_id"], one["uri"], one["score"]) for one in passages or ()),
-            offset=offset or 0,
-            clicks=opened.get(id_, {}),
-        )
-        for id_, hashed, question, passages, offset in rows
-    ]
+        opened[click.trace_id].add(click.rank)
+    return [_searched(*row, opened.get(row.id, set())) for row in rows]
+
+
+def _searched(
+    id_: str,
+    hashed: str | None,
+    question: str | None,
+    passages: Sequence[Mapping[str, Any]] | None,
+    offset: int | None,
+    ranks: set[int],
+) -> Searched:
+    places = tuple(Place(one["chunk_id"], one["uri"], one["score"]) for one in passages or ())
+    shown = {rank: place.chunk_id for rank, place in enumerate(places, start=(offset or 0) + 1)}
+    # Whatever was opened at a rank, the hit or a passage folded into it, the hit stood there.
+    clicks = {shown[rank]: rank for rank in ranks if rank in shown}
+    return Searched(id_, hashed or id_, question, places, offset or 0, clicks)
+
+
+def click_cases(found: Sequence[Searched]) -> tuple[GoldenCase, ...]:
+    """A case for each question of which a hit was opened: relevant are the documents that were.
+
+    Grades run from 1 to 10: how likely a document is opened by whoever looks at it, in tenths. The newest wording of a
+    question stands for all. Searches whose words were not kept, and later pages, are left out.
+    """
+    from service.quality.clickmodels import choose
+
+    first_pages = [one for one in found if not one.offset]
+    if not any(one.clicks for one in first_pages):
+        return ()
+    choice = choose([one.session() for one in first_pages])
+    questions: dict[str, str] = {}
+    grades: dict[str, dict[str, int]] = defaultdict(dict)
+    for one in first_pages:
+        if one.question is None or not one.clicks:
+            continue
+        questions.setdefault(one.query, one.question)
+        graded = grades[one.query]
+        for place in one.places:
+            if place.chunk_id in one.clicks:
+                grade = max(1, round(_GRADES * choice.relevance(one.query, place.chunk_id)))
+                graded[place.uri] = max(grade, graded.get(place.uri, 1))
+    return tuple(
+        GoldenCase(id=query, question=question, relevant_documents=tuple(grades[query]), grades=grades[query])
+        for query, question in questions.items()
+        if grades[query]
+    )
 
 
 def _by(callers: set[str | None]) -> ColumnElement[bool]:
@@ -153,14 +190,16 @@ def _ndcg(found: Sequence[Searched]) -> float | None:
     if not clicked:
         return None
     choice = choose(first_pages)
-    best: dict[str, list[float]] = {}
-    for query, results in opened_of(clicked).items():
-        best[query] = sorted((choice.relevance(query, one) for one in results), reverse=True)
-    opened = opened_of(clicked)
+    opened = _opened(clicked)
+    best = {
+        query: sorted((choice.relevance(query, one) for one in results), reverse=True)
+        for query, results in opened.items()
+    }
     shares = []
     for one in clicked:
         gains = [_gain(choice, one.query, result, opened[one.query]) for result in one.results[:_PAGE]]
-        shares.append(dcg(gains) / dcg(best[one.query][:_PAGE]))
+        ideal = dcg(best[one.query][:_PAGE])
+        shares.append(dcg(gains) / ideal if ideal else 0.0)  # only far below what a model looks at
     return sum(shares) / len(shares)
 
 
@@ -168,7 +207,7 @@ def _gain(choice: Choice, query: str, result: str, opened: set[str]) -> float:
     return choice.relevance(query, result) if result in opened else 0.0
 
 
-def opened_of(sessions: Sequence[Session]) -> dict[str, set[str]]:
+def _opened(sessions: Sequence[Session]) -> dict[str, set[str]]:
     """The results that anyone opened, by query."""
     found: dict[str, set[str]] = defaultdict(set)
     for one in sessions:

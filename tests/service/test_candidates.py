@@ -102,7 +102,9 @@ def test_what_was_opened_or_praised_is_relevant() -> None:
         ],
     )
     silent = candidate(trace, [])
+    changed = [given(trace, Kind.RATING, rating=rating) for rating in (Rating.DOWN, Rating.UP)]
 
+    assert candidate(trace, changed).relevant_documents == ("docs/oncall.md",)
     assert opened.relevant_documents == ("docs/spare.md",)
     assert praised.relevant_documents == ("docs/oncall.md",)
     assert mixed.relevant_documents == ("docs/spare.md",)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from ingestion.corpus.database import open_database
 from service.cli import app
+from service.ledger.database import migrate_ledger
 from tests.ingestion.corpora import markdown, open_bench, settings_for
+from tests.service.feedback_parts import click, keep, passage, search_trace
 from tests.service.http_parts import command_environment
 
 CHAIRS = ("oak", "pine", "beech", "walnut", "cherry", "maple", "birch")
@@ -72,3 +77,43 @@ def test_few_questions_and_short_documents_are_refused_with_the_reason(
     assert "name a golden file" in alone.output
     assert missing.exit_code != 0
     assert "nowhere.jsonl" in missing.output
+
+
+def opened(environment: dict[str, str], models_dir: Path, count: int, tenant: str) -> None:
+    """Searches of that tenant, of each of which the hit at the second place was opened."""
+    engine = open_database(settings_for(Path(environment["PLUMBLINE_DATA_DIR"]), models_dir))
+    migrate_ledger(engine)
+    for n in range(count):
+        hits = [passage(f"{tenant}{other}", uri=f"a{other}.md") for other in (34 - n, n)]
+        query = f"which chair has article number {n} here"
+        trace = search_trace(query=query, tenant=tenant, at=datetime.now(UTC))
+        trace = replace(trace, hits=2, body={"passages": hits})
+        keep(engine, trace)
+        click(engine, trace, f"{tenant}{n}")
+    engine.dispose()
+
+
+def test_clicks_are_fitted_to_as_golden_cases_are(environment: dict[str, str], models_dir: Path) -> None:
+    opened(environment, models_dir, 35, "default")
+
+    tried = run(environment, "tune", "--clicks", "--dry-run", "--json")
+
+    assert tried.exit_code == 0, tried.output
+    (fit,) = json.loads(tried.stdout)["fits"]
+    assert (fit["kind"], fit["queries"]) == ("question", 35)
+    assert fit["adopted"] == (fit["low"] > 0)
+    assert 0 < fit["sparse"] <= 1
+
+
+def test_too_few_clicks_are_told_with_how_many_are_needed(environment: dict[str, str], models_dir: Path) -> None:
+    opened(environment, models_dir, 3, "few")
+
+    few = run(environment, "tune", "--clicks", "--tenant", "few")
+    none = run(environment, "tune", "--clicks", "--tenant", "nobody")
+    both = run(environment, "tune", "golden.jsonl", "--clicks")
+
+    assert (few.exit_code, none.exit_code, both.exit_code) == (2, 2, 2)
+    assert "25 different questions of one kind" in few.stderr
+    assert "in 4w there are 3 of kind question" in few.stderr
+    assert "there are none" in none.stderr
+    assert "exclude each other" in both.stderr

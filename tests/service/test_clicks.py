@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
+from benchmarks.crowd import Crowd, attractions, raw_rates
 from ingestion.corpus.database import open_database
 from ingestion.corpus.scope import TenantId
 from ingestion.settings import Settings
 from service.ledger.database import migrate_ledger
 from service.quality.clickmodels import Cascade, PositionBased, Session, choose, log_of, trial
-from service.quality.clicks import ClickMeasures, click_measures, searches
-from tests.service.feedback_parts import AT, TENANT, Crowd, click, keep, search_trace
+from service.quality.clicks import ClickMeasures, click_cases, click_measures, searches
+from tests.service.feedback_parts import AT, TENANT, click, keep, search_trace
 
 ACME = TenantId(TENANT)
 SINCE, UNTIL = AT - timedelta(days=1), AT + timedelta(days=1)
@@ -96,6 +98,39 @@ def test_searches_of_those_who_never_report_a_click_say_nothing(database: Engine
     assert {one.id for one in found} == {person.id, unclicked.id}
 
 
+def test_what_was_folded_into_a_hit_counts_for_the_hit(database: Engine) -> None:
+    trace = search_trace("a", "b")
+    keep(database, trace)
+    click(database, trace, "copy of b", at="b")
+
+    found = measured(database)
+
+    assert (found.mrr, found.clicks, found.queries) == (0.5, 1, 1)
+    assert found.ndcg == pytest.approx(np.log(2) / np.log(3))
+
+
+def test_a_hit_far_below_the_first_page_is_worth_nothing(database: Engine) -> None:
+    trace = search_trace(*(f"c{rank}" for rank in range(1, 31)))
+    keep(database, trace)
+    click(database, trace, "c30")
+
+    assert measured(database) == ClickMeasures(pytest.approx(1 / 30), 0.0, 1, 1)
+
+
+def test_questions_with_opened_hits_become_cases(database: Engine) -> None:
+    first, again = search_trace("a", "b", "c", query="Q"), search_trace("a", "b", "c", query="Q")
+    wordless, later = search_trace("a", query=None, query_hash="other"), search_trace("a", "b", query="later")
+    later = replace(later, body={**later.body, "offset": 10})
+    keep(database, first, again, wordless, later)
+    for trace, chunk in ((first, "b"), (again, "b"), (again, "c"), (wordless, "a"), (later, "a")):
+        click(database, trace, chunk)
+
+    (case,) = click_cases(searches(database, ACME, SINCE, UNTIL))
+
+    assert (case.question, set(case.relevant_documents)) == ("Q", {"docs/b.md", "docs/c.md"})
+    assert 10 >= case.grades["docs/b.md"] >= case.grades["docs/c.md"] >= 1
+
+
 def test_a_later_page_counts_with_its_rank(database: Engine) -> None:
     later = search_trace("k", "l")
     later = search_trace("k", "l", body={**later.body, "offset": 10})
@@ -130,8 +165,8 @@ def test_correction_ranks_closer_to_the_truth_than_the_raw_rate() -> None:
     for seed in SEEDS:
         crowd = Crowd(seed, skill=0.3)
         sessions = crowd.position_based(3_000, LOOKS)
-        corrected = agreement(crowd, attractions(sessions))
-        gains.append(corrected - agreement(crowd, raw_rates(sessions)))
+        corrected = crowd.agreement(attractions(sessions, PositionBased))
+        gains.append(corrected - crowd.agreement(raw_rates(sessions)))
 
     assert sum(gain > 0 for gain in gains) >= 9
     assert np.mean(gains) > 0.02
@@ -165,29 +200,3 @@ def test_one_session_is_enough_for_a_guess() -> None:
     assert choice.relevance("q", "b") > choice.relevance("q", "a") > 0
     assert choice.relevance("q", "unseen") == 0
     assert choice.trials == ()
-
-
-def attractions(sessions: list[Session]) -> dict[tuple[str, str], float]:
-    log = log_of(sessions)
-    values = PositionBased.fit(log).attraction.values
-    return {pair: float(values[number]) for pair, number in log.pairs.items()}
-
-
-def raw_rates(sessions: list[Session]) -> dict[tuple[str, str], float]:
-    log = log_of(sessions)
-    clicks = np.bincount(log.pair[log.seen], log.clicked[log.seen])
-    rates = clicks / np.bincount(log.pair[log.seen])
-    return {pair: float(rates[number]) for pair, number in log.pairs.items()}
-
-
-def agreement(crowd: Crowd, found: dict[tuple[str, str], float]) -> float:
-    """Share of the pairs of results of one query that stand in the right order."""
-    queries, results = crowd.truth.shape
-    right = [
-        (crowd.truth[query, one] > crowd.truth[query, other])
-        == (found.get((f"q{query}", f"d{one}"), 0) > found.get((f"q{query}", f"d{other}"), 0))
-        for query in range(queries)
-        for one in range(results)
-        for other in range(one)
-    ]
-    return float(np.mean(right))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -28,6 +29,7 @@ from service.ledger.traces import Operation, Trace, Traces, write_traces
 from service.settings import Content, LedgerSettings
 from service.tracking.feedback import FeedbackTaker, GivenFeedback, Subject
 from service.tracking.shown import shown
+from tests.architecture.repository import REPO
 from tests.service.feedback_parts import AT, TENANT, keep, passage, search_trace
 
 ACME = TenantId(TENANT)
@@ -251,3 +253,12 @@ def test_whatever_is_taken_has_one_subject_and_the_fields_of_its_kind(fields: di
     assert taken.kind is not Kind.CLICK or (taken.chunk_id == "c" and taken.text is None)
     assert taken.kind is not Kind.CORRECTION or taken.text == "words"
     assert taken.rank is None or taken.chunk_id is not None
+
+
+def test_the_examples_of_the_documentation_are_valid() -> None:
+    page = (REPO / "docs" / "quality" / "feedback.md").read_text("utf-8")
+    examples = re.findall(r"-d '(\{.*?\})'", page)
+
+    kinds = [FeedbackRequest.model_validate_json(one).given_by(None).kind for one in examples]
+
+    assert kinds == [Kind.CLICK, Kind.RATING, Kind.CORRECTION, Kind.OUTCOME]
