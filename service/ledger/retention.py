@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import Engine, Table, delete, select
 
 from ingestion.corpus.database import write_transaction
+from service.ledger.audit import SERVICE, SERVICE_CHAIN, Action, Note, append
 from service.ledger.tables import feedback, model_calls, traces
 from service.settings import LedgerSettings
 
@@ -36,12 +37,20 @@ class Retention:
         """Delete everything that is past its time at `now`, or as much as there is time for before `stop`."""
         now = now or datetime.now(UTC)
         for table, days in self._days:
-            if days and (deleted := self._sweep(table, now - timedelta(days=days))):
+            before = now - timedelta(days=days)
+            if days and (deleted := self._sweep(table, before)):
                 log.info("ledger_swept", table=table.name, rows=deleted)
+                self._note(table, deleted, before)
 
     def stop(self) -> None:
         """End a sweep after the batch it is at, and every later one."""
         self._stopped.set()
+
+    def _note(self, table: Table, rows: int, before: datetime) -> None:
+        detail = {"rows": rows, "before": before.isoformat()}
+        with write_transaction(self._engine) as connection:
+            note = Note(SERVICE_CHAIN, SERVICE, Action.RETENTION_DELETE, table.name, detail)
+            append(connection, SERVICE_CHAIN, [note])
 
     def _sweep(self, table: Table, before: datetime) -> int:
         deleted = 0
