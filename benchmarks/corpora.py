@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,13 +64,16 @@ def mixed_bulk_documents() -> list[DocumentSource]:
 
 
 @contextmanager
-def running_api(data_dir: Path, models_dir: Path) -> Iterator[tuple[str, int]]:
-    """A served corpus: its address and the process id. It is stopped at the end."""
+def running_api(
+    data_dir: Path, models_dir: Path, variables: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, int]]:
+    """A served corpus: its address and the process id. It is stopped at the end. `variables` are further settings."""
     command = [sys.executable, "-m", "service.cli", "serve", "--port", "0"]
     environment = os.environ | {
         "PLUMBLINE_DATA_DIR": str(data_dir),
         "PLUMBLINE_MODELS_DIR": str(models_dir),
         "PLUMBLINE_LOG_LEVEL": "warning",
+        **(variables or {}),
     }
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:

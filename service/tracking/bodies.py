@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
+from ingestion.corpus.filters import Filter
 from ingestion.corpus.records import IndexedChunk
 from service.generation.answers import Answer, AnswerQuery
 from service.retrieval.packing.records import ContextPack
@@ -54,11 +55,16 @@ def context_body(pack: ContextPack, most: int, mask: Mask) -> dict[str, Any]:
     }
 
 
+def selection_body(collections: Iterable[str], filter_: Filter | None, mask: Mask) -> dict[str, Any]:
+    """Where was looked. The values of a filter may be words of a person."""
+    told = None if filter_ is None else _values_masked(filter_.model_dump(mode="json", by_alias=True, exclude_defaults=True), mask)
+    return {"collections": list(collections), "filter": told}
+
+
 def answer_body(query: AnswerQuery, answer: Answer | None, mask: Mask) -> dict[str, Any]:
     """What was asked, and what was answered if it came so far."""
     body: dict[str, Any] = {
-        "collections": list(query.collections),
-        "filter": None if query.filter is None else query.filter.model_dump(mode="json", exclude_none=True),
+        **selection_body(query.collections, query.filter, mask),
         "history": [{"role": turn.role, "content": mask(turn.content)} for turn in query.history],
         "asked_tier": query.tier.value,
         "policy": query.unsupported,
@@ -73,7 +79,7 @@ def answer_body(query: AnswerQuery, answer: Answer | None, mask: Mask) -> dict[s
             "support": {
                 "label": one.support.label.value,
                 "score": _short(one.support.score),
-                "checks": list(one.support.checks),
+                "checks": [_check(check, mask) for check in one.support.checks],
             },
         }
         for one in answer.sentences
@@ -91,12 +97,33 @@ def answer_body(query: AnswerQuery, answer: Answer | None, mask: Mask) -> dict[s
         for one in answer.citations
     ]
     body["decisions"] = [
-        {"step": one.step, "choice": one.choice, "reasons": list(one.reasons)} for one in answer.decisions
+        {
+            "step": one.step,
+            "choice": one.choice,
+            # They may quote the question.
+            "reasons": [kept for reason in one.reasons if (kept := mask(reason)) is not None],
+        }
+        for one in answer.decisions
     ]
     if answer.grounding is not None:
         body["method"] = answer.grounding.method
         body["withheld_sentences"] = answer.grounding.withheld_sentences
     return body
+
+
+def _check(check: str, mask: Mask) -> str:
+    """`numbers:missing 40 s` tells a word of the sentence: without it, where words are not kept."""
+    kept = mask(check)
+    return check.partition(" ")[0] if kept is None else kept
+
+
+def _values_masked(part: Any, mask: Mask) -> Any:
+    """A filter with its keys, and with what its values may keep."""
+    if isinstance(part, dict):
+        return {name: value if name == "key" else _values_masked(value, mask) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_values_masked(value, mask) for value in part]
+    return mask(part) if isinstance(part, str) else part
 
 
 def documents_of(passages: Iterable[Passage]) -> list[str]:

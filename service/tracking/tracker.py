@@ -24,7 +24,7 @@ from service.retrieval.packing.records import ContextPack
 from service.retrieval.query import SearchQuery
 from service.retrieval.results import Relevance, SearchResult, Segment
 from service.settings import LedgerSettings
-from service.tracking.bodies import answer_body, context_body, documents_of, search_body
+from service.tracking.bodies import answer_body, context_body, documents_of, search_body, selection_body
 from service.tracking.signals import Signals, legs_agree
 
 
@@ -101,6 +101,7 @@ class Tracker:
                 timings=dict(result.timings_ms),
                 documents=documents_of(result.passages),
                 body={"mode": query.mode.value, "offset": query.offset}
+                | selection_body(query.selection.collections, query.selection.filter, self._masker.content)
                 | search_body(result, self._settings.candidates),
                 **_of_relevance(result.relevance),
                 **_of_index(result),

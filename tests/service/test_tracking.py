@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from ingestion.corpus.database import open_database
+from ingestion.corpus.filters import parse
+from ingestion.corpus.records import ChunkId, Document, Span
 from ingestion.corpus.scope import TenantId
 from ingestion.errors import BackendUnavailable, InvalidRequest
 from ingestion.settings import Settings
 from service.api.tracking import failures_kept
-from service.generation.answers import AnswerEvent, AnswerQuery, RetrievalEvent
+from service.generation.answers import (
+    Answer,
+    AnsweredSentence,
+    AnswerEvent,
+    AnswerQuery,
+    Citation,
+    Decision,
+    RetrievalEvent,
+    Support,
+    SupportLabel,
+    Turn,
+)
+from service.generation.models.llm import Usage
 from service.ledger.database import migrate_ledger
 from service.ledger.masking import Masker
 from service.ledger.metrics import Metrics
 from service.ledger.recording import Recorder
 from service.ledger.traces import Operation, Trace, TraceRow, Traces, write_trace_rows
+from service.retrieval.packing.records import ContextPack
 from service.retrieval.results import Relevance, RelevanceLabel, SearchResult
 from service.settings import LedgerSettings
 from service.tracking.tracker import Asked, Tracker
@@ -46,14 +63,20 @@ class World:
         return [self._traces.get(ACME, one.id) for one in self._traces.list(ACME).items]
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    engine = open_database(Settings(data_dir=tmp_path))
+@contextmanager
+def opened(folder: Path, **settings: object) -> Iterator[World]:
+    engine = open_database(Settings(data_dir=folder))
     migrate_ledger(engine)
-    world = World(engine)
+    world = World(engine, **settings)
     yield world
     world.recorder.close()
     engine.dispose()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with opened(tmp_path) as world:
+        yield world
 
 
 async def until_it_stops(then: Exception | None = None) -> AsyncGenerator[AnswerEvent, None]:
@@ -110,11 +133,72 @@ def test_a_search_that_fails_leaves_a_trace(world: World, error: Exception, code
     assert [(kept.outcome, kept.query) for kept in world.kept()] == [(code, "what?")]
 
 
+WORD, CITED = "zebrafish", Span(0, 5)
+DOCUMENT = Document(
+    **dict.fromkeys(Document.__dataclass_fields__) | {"key": "d", "uri": "fish.md", "title": "Fish"}
+)
+WORDY = AnswerQuery(
+    f"What of the {WORD}?",
+    ("fish",),
+    parse({"must": [{"key": "metadata.team", "in": [WORD, "other"]}, {"key": "metadata.pages", "gte": 3}]}),
+    (Turn("user", f"The {WORD}?"), Turn("assistant", f"It is a {WORD}.")),
+)
+ANSWER = Answer(
+    answered=True,
+    text=f"The {WORD} swims [1].",
+    sentences=(
+        AnsweredSentence(f"The {WORD} swims.", (1,), Support(SupportLabel.PARTIAL, 0.5, (f"names:missing {WORD}",))),
+    ),
+    citations=(Citation(1, DOCUMENT, ChunkId("c"), f"A {WORD}", CITED),),
+    grounding=None,
+    relevance=NOTHING.relevance,
+    refusal=None,
+    degraded=None,
+    model=None,
+    prompt_version=None,
+    usage=Usage(),
+    decisions=(Decision("rewrite", "alone", (f"understood as: {WORD}",)),),
+)
+
+
+@pytest.mark.parametrize("content", ["hash", "drop"])
+def test_no_word_of_question_and_answer_is_kept_where_the_settings_say_so(tmp_path: Path, content: str) -> None:
+    with opened(tmp_path, content=content) as world:
+        world.tracker.answer(ASKED, WORDY, RetrievalEvent(NOTHING, f"What of the {WORD}?"), ANSWER)
+        world.tracker.failed(Asked("failed", "q2", ACME), Operation.CONTEXT, WORD, "internal")
+        pack = ContextPack("", (), 0, (), NOTHING.relevance, (WORD,), ())
+        world.tracker.context(Asked("pack", "q3", ACME), WORD, (), pack)
+        kept = world.kept()
+    assert len(kept) == 3
+    assert WORD not in str(kept)
+    (answer,) = [trace for trace in kept if trace.id == "answer"]
+    assert (answer.query_hash is not None) == (content == "hash")
+    assert answer.body["sentences"][0]["support"]["checks"] == ["names:missing"]
+    assert answer.body["filter"]["must"][0] == {"key": "metadata.team", "in": [None, None]}
+    assert answer.body["filter"]["must"][1]["gte"] == 3
+    assert answer.body["citations"][0]["title"] == "Fish"
+
+
+def test_secrets_are_masked_wherever_words_are_kept(tmp_path: Path) -> None:
+    secret = "password=hunter2"
+    sentence = replace(ANSWER.sentences[0], text=secret, support=Support(SupportLabel.PARTIAL, 0.5, (secret,)))
+    leaking = replace(
+        ANSWER,
+        text=secret,
+        sentences=(sentence,),
+        citations=(replace(ANSWER.citations[0], quote=secret),),
+        decisions=(Decision("rewrite", "alone", (secret,)),),
+    )
+    filter_ = parse({"must": [{"key": "metadata.team", "in": [secret]}]})
+    query = AnswerQuery(secret, filter=filter_, history=(Turn("user", secret),))
+    with opened(tmp_path) as world:
+        world.tracker.answer(ASKED, query, RetrievalEvent(NOTHING, secret), leaking)
+        (kept,) = world.kept()
+    assert "hunter2" not in str(kept)
+    assert str(kept).count("password=[secret]") == 9
+
+
 def test_nothing_is_kept_where_tracking_is_off(tmp_path: Path) -> None:
-    engine = open_database(Settings(data_dir=tmp_path))
-    migrate_ledger(engine)
-    world = World(engine, enabled=False)
-    world.tracker.failed(ASKED, Operation.SEARCH, "what?", "internal")
-    assert world.kept() == []
-    world.recorder.close()
-    engine.dispose()
+    with opened(tmp_path, enabled=False) as world:
+        world.tracker.failed(ASKED, Operation.SEARCH, "what?", "internal")
+        assert world.kept() == []
