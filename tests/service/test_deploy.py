@@ -183,6 +183,24 @@ def test_promtool(deploy: Path, arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.promtool
+def test_every_panel_asks_what_prometheus_understands(deploy: Path, tmp_path: Path) -> None:
+    asked = [target["expr"] for panel in panels(deploy) for target in panel.get("targets", ())]
+    recorded = [{"record": f"panel:{n}", "expr": one.replace("$__rate_interval", "1m")} for n, one in enumerate(asked)]
+    (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": recorded}]}))
+
+    done = subprocess.run(
+        ["promtool", "check", "rules", "panels.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert f"{len(asked)} rules found" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.promtool
 def test_a_rule_that_never_fires_fails_its_test(deploy: Path, tmp_path: Path) -> None:
     """So that the tests of the rules are known to be able to fail."""
     for name in ("alerts.yml", "alerts_test.yml"):
