@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -12,6 +13,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 T = TypeVar("T", Counter, Gauge, Histogram)
 
+_OPERATIONS: Final = ("search", "context", "answer")
 _UNIT: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -25,6 +27,8 @@ class Metric:
     labels: tuple[str, ...] = ()
     kind: Literal["counter", "histogram", "gauge"] = "counter"
     buckets: tuple[float, ...] = _SECONDS
+    known: tuple[tuple[str, ...], ...] = ()
+    """Labels that are there with 0 from the start: Prometheus sees no increase in a series that begins with 1."""
 
 
 HTTP_REQUESTS: Final = Metric(
@@ -47,11 +51,17 @@ LLM_TOKENS: Final = Metric(
     "plumbline_llm_tokens_total", "Tokens of those calls, `prompt` and `completion`", ("model", "kind")
 )
 LLM_COST: Final = Metric("plumbline_llm_cost_usd_total", "What those calls cost, of models with a price", ("model",))
-ZERO_RESULTS: Final = Metric("plumbline_zero_results_total", "Queries that found nothing at all", ("operation",))
+ZERO_RESULTS: Final = Metric(
+    "plumbline_zero_results_total",
+    "Queries that found nothing at all",
+    ("operation",),
+    known=tuple((operation,) for operation in _OPERATIONS),
+)
 LEGS: Final = Metric(
     "plumbline_legs_total",
     "Queries for which both legs found something, by whether they put the same document first: `yes` or `no`",
     ("operation", "agree"),
+    known=tuple(product(_OPERATIONS, ("yes", "no"))),
 )
 CONFIDENCE: Final = Metric(
     "plumbline_relevance_confidence",
@@ -63,7 +73,12 @@ CONFIDENCE: Final = Metric(
 TOP_SCORE: Final = Metric(
     "plumbline_top_score", "Score of the best hit, of queries that found one", ("operation",), "histogram", _UNIT
 )
-REFUSALS: Final = Metric("plumbline_refusals_total", "Questions that were refused, by why", ("reason",))
+REFUSALS: Final = Metric(
+    "plumbline_refusals_total",
+    "Questions that were refused, by why",
+    ("reason",),
+    known=(("nothing_relevant",), ("not_in_sources",), ("unsafe",)),
+)
 SENTENCES: Final = Metric(
     "plumbline_sentences_total",
     "Sentences of answers by their verdict, and by what wrote them; `none` without a model",
@@ -111,12 +126,14 @@ FEEDBACK: Final = Metric(
     "plumbline_feedback_total",
     "Feedback by kind, and by `up`, `down` or `none` for what is no rating",
     ("kind", "rating"),
+    known=(("rating", "up"), ("rating", "down"), ("click", "none")),
 )
 LEDGER_WRITTEN: Final = Metric("plumbline_ledger_written_total", "Records written to the ledger")
 LEDGER_DROPPED: Final = Metric(
     "plumbline_ledger_dropped_total",
     "Records that the ledger could not keep: `queue_full`, `database`, `invalid`, `bug` or `closed`",
     ("reason",),
+    known=(("queue_full",), ("database",), ("invalid",), ("bug",), ("closed",)),
 )
 DUTIES: Final = Metric(
     "plumbline_duties_total",
@@ -183,6 +200,8 @@ class Metrics:
                     self._gauges[metric.name] = Gauge(*about, registry=self._registry)
                 case "counter":
                     self._counters[metric.name] = Counter(*about, registry=self._registry)
+            for labels in metric.known:
+                self.count(metric, *labels, by=0)
 
     def count(self, metric: Metric, *labels: str, by: float = 1) -> None:
         self._child(self._counters, metric, labels).inc(by)
