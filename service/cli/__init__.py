@@ -17,6 +17,7 @@ from service.cli import (
     keys,
     packing,
     parity,
+    promoting,
     quality,
     releasing,
     replaying,
@@ -47,6 +48,7 @@ app.add_typer(tuning.app)
 app.add_typer(sources.app)
 app.add_typer(generations.app)
 app.add_typer(evaluating.app)
+app.add_typer(promoting.app)
 app.add_typer(releasing.app)
 app.add_typer(replaying.app)
 app.add_typer(parity.app)

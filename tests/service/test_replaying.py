@@ -78,9 +78,9 @@ async def _again(settings: ServiceSettings, answer_id: str, wish: ReplayWish | N
 def test_the_same_again_and_with_another_prompt(settings: ServiceSettings, endpoint: Endpoint) -> None:
     async def use() -> tuple[Replay, Replay, int]:
         answer_id = await _prepared(settings)
-        same = await _again(settings, answer_id)
-        other = await _again(settings, answer_id, ReplayWish(prompt="answer@1", model="new", tier=Tier.FAST))
         async with open_reading(settings) as reading:
+            same = await replay(reading, SCOPE, answer_id, ReplayWish())
+            other = await replay(reading, SCOPE, answer_id, ReplayWish("answer@1", "new", Tier.FAST))
             with reading.corpus.database.connect() as connection:
                 kept = connection.scalar(select(func.count()).select_from(traces)) or 0
         return same, other, kept
@@ -108,7 +108,7 @@ def test_passages_that_are_gone_are_named(settings: ServiceSettings) -> None:
         answer_id = await _prepared(settings, OTHER)
         async with open_reading(settings) as reading:
             reading.corpus.delete_document(SCOPE, DocumentId("other-0"))
-        rest = await _again(settings, answer_id)
+            rest = await replay(reading, SCOPE, answer_id, ReplayWish())
         async with open_runtime(settings) as runtime:
             source = DocumentSource(DocumentId("gateway"), "gateway.md", "gateway.md", f"{RUNBOOK}\nMore.".encode())
             job = runtime.jobs.submit(SCOPE, [source])
@@ -134,15 +134,16 @@ def test_what_can_not_be_replayed_says_why(settings: ServiceSettings) -> None:
         async with open_runtime(settings) as runtime:
             search = (await call(runtime, "/v1/search", {"query": "gateway"})).json()
             answer = (await call(runtime, "/v1/answers", dict(QUESTION))).json()
-        for id_, error, words in (
-            (unkept, InvalidRequest, "were not kept"),
-            (search["query_id"], InvalidRequest, "only answers"),
-            ("nothing", NotFound, "no trace"),
-        ):
-            with pytest.raises(error, match=words):
-                await _again(settings, id_)
-        with pytest.raises(ConfigurationError, match="no prompt"):
-            await _again(settings, answer["answer_id"], ReplayWish(prompt="answer@77"))
+        async with open_reading(settings) as reading:
+            for id_, error, words in (
+                (unkept, InvalidRequest, "were not kept"),
+                (search["query_id"], InvalidRequest, "only answers"),
+                ("nothing", NotFound, "no trace"),
+            ):
+                with pytest.raises(error, match=words):
+                    await replay(reading, SCOPE, id_, ReplayWish())
+            with pytest.raises(ConfigurationError, match="no prompt"):
+                await replay(reading, SCOPE, answer["answer_id"], ReplayWish(prompt="answer@77"))
 
     asyncio.run(use())
 
