@@ -59,7 +59,7 @@ from service.tracking.tracker import Tracker
 from service.tracking.watching import Watch
 
 if TYPE_CHECKING:
-    from service.tracking.spans import Spans
+    from service.tracking.spans.making import Spans
 
 log = structlog.get_logger(__name__)
 
@@ -272,7 +272,7 @@ def _tracing(settings: ServiceSettings, metrics: Metrics) -> Iterator[Spans | No
     if settings.tracing.endpoint is None:
         yield None
         return
-    from service.tracking.spans import open_spans
+    from service.tracking.spans.making import open_spans
 
     with open_spans(settings.tracing, metrics) as spans:
         yield spans

@@ -10,17 +10,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Settings, load_settings
+from service.ledger_settings import AuditSettings as AuditSettings
+from service.ledger_settings import Content as Content
+from service.ledger_settings import Group
+from service.ledger_settings import LedgerSettings as LedgerSettings
+from service.ledger_settings import ReleaseSettings as ReleaseSettings
+from service.ledger_settings import SignalSettings as SignalSettings
+from service.ledger_settings import TracingSettings as TracingSettings
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ServerSettings(_Group):
+class ServerSettings(Group):
     """Where the API listens."""
 
     host: str = Field("127.0.0.1", description="address to listen on; any but loopback needs an API key")
@@ -34,7 +37,7 @@ class LLMOutput(StrEnum):
     TEXT = "text"
 
 
-class LLMSettings(_Group):
+class LLMSettings(Group):
     """The OpenAI-compatible chat endpoint that writes answers; without it they are extracted from the sources."""
 
     base_url: str | None = Field(None, description="address of the endpoint, for instance `http://127.0.0.1:8091/v1`")
@@ -73,7 +76,7 @@ class LLMSettings(_Group):
         return self.base_url is not None or self.api_key is not None
 
 
-class LLMStrongSettings(_Group):
+class LLMStrongSettings(Group):
     """A second, stronger model for the questions that need it; what is unset is as for `llm`."""
 
     model: str | None = Field(None, description="model name to ask for; without it there is no strong model")
@@ -111,7 +114,7 @@ class LLMStrongSettings(_Group):
         return llm.model_copy(update=own)
 
 
-class RetrievalSettings(_Group):
+class RetrievalSettings(Group):
     """How passages are found and how sure the service must be."""
 
     candidates: int = Field(100, ge=10, le=500, description="hits fetched from each leg before fusion")
@@ -135,7 +138,7 @@ class RerankerProvider(StrEnum):
     ENDPOINT = "endpoint"
 
 
-class RerankerSettings(_Group):
+class RerankerSettings(Group):
     """The second look at the best candidates: a cross-encoder in the process or behind an endpoint, or none."""
 
     provider: RerankerProvider = Field(
@@ -195,7 +198,7 @@ class Caching(StrEnum):
     ALWAYS = "always"
 
 
-class AnswerSettings(_Group):
+class AnswerSettings(Group):
     """What becomes of an answer between the model and whoever asked."""
 
     unsupported: Policy = Field(
@@ -227,7 +230,7 @@ class AnswerSettings(_Group):
     )
 
 
-class GroundingSettings(_Group):
+class GroundingSettings(Group):
     """How sentences are verified once exact facts have been; docs/quality/grounding.md has the figures."""
 
     supported_from: float | None = Field(
@@ -255,101 +258,6 @@ class GroundingSettings(_Group):
         description="share of answers whose sentences a chat model is asked about afterwards, for comparison in checks "
         "and metrics; costs one call each and changes no verdict",
     )
-
-
-class Content(StrEnum):
-    """What traces keep of the words of questions and answers."""
-
-    KEEP = "keep"
-    HASH = "hash"
-    DROP = "drop"
-
-
-class LedgerSettings(_Group):
-    """What is kept of every search, context pack and answer, and for how long."""
-
-    enabled: bool = Field(True, description="keep a trace of every search, context pack and answer")
-    content: Content = Field(
-        Content.KEEP,
-        description="words of questions and answers in traces: `keep` (masked), `hash` (equal questions can be told, "
-        "their words are gone) or `drop`",
-    )
-    mask: bool = Field(True, description="mask secrets and e-mail addresses in what is kept")
-    candidates: int = Field(30, ge=0, le=500, description="candidate chunks kept per trace, best first, with scores")
-    flush_ms: float = Field(
-        200.0,
-        ge=0,
-        le=10_000,
-        description="longest time between a response and its trace being in the database: what a killed process loses",
-    )
-    max_pending: int = Field(2_000, ge=1, description="records that may wait for the database; more are dropped")
-    trace_days: int = Field(30, ge=0, description="days after which traces are deleted; 0 keeps them")
-    feedback_days: int = Field(365, ge=0, description="days after which feedback is deleted; 0 keeps it")
-    model_call_days: int = Field(400, ge=0, description="days after which billed calls are deleted; 0 keeps them")
-
-
-class SignalSettings(_Group):
-    """How the signals of all queries are watched."""
-
-    refresh_s: float = Field(300.0, ge=1, description="seconds between two looks at the ledger, for gauges of /metrics")
-    drift_reference_days: int = Field(7, ge=1, le=90, description="days before a window to compare its scores with")
-    drift_searches: int = Field(500, ge=100, description="searches that both must have, or chance looks like drift")
-
-
-class ReleaseSettings(_Group):
-    """How a release is watched; a bound is how far a share may rise over the time before, 1 for any."""
-
-    poll_s: float = Field(5.0, gt=0, description="how often a process looks for what was released")
-    rollback: bool = Field(True, description="go back by itself when a signal is worse than its bound")
-    watch_every_s: float = Field(60.0, gt=0, description="how often the signals are compared")
-    watch_hours: float = Field(72.0, ge=0, description="for how long a release is watched")
-    before_hours: float = Field(168.0, gt=0, description="time before it that its signals are compared with")
-    min_queries: int = Field(50, ge=2, description="queries or answers before and since, below which none is judged")
-    min_ratings: int = Field(20, ge=2, description="ratings before and since, below which they are not judged")
-    confidence: float = Field(0.999, gt=0.5, lt=1, description="how sure it must be that a bound is passed")
-    weak_relevance: float = Field(0.15, ge=0, le=1, description="bound of queries with weak or no relevance")
-    zero_results: float = Field(0.05, ge=0, le=1, description="bound of queries without a hit")
-    refusals: float = Field(0.1, ge=0, le=1, description="bound of answers that were refused")
-    unsupported: float = Field(0.05, ge=0, le=1, description="bound of sentences that the sources do not support")
-    degraded: float = Field(0.1, ge=0, le=1, description="bound of degraded answers")
-    down_ratings: float = Field(0.1, ge=0, le=1, description="bound of ratings that are bad")
-
-
-class AuditSettings(_Group):
-    """The audit log: who asked, ingested, deleted, changed keys or settings."""
-
-    questions: bool = Field(
-        True, description="have the id of every question in the log, too; without its words, which traces have"
-    )
-    days: int = Field(400, ge=0, description="days after which the old end of each chain is cut off; 0 keeps all of it")
-
-
-class TracingSettings(_Group):
-    """Spans of every operation and stage for OpenTelemetry, over OTLP/HTTP; without an endpoint there are none."""
-
-    endpoint: str | None = Field(
-        None,
-        description="address of the receiver, such as `http://127.0.0.1:4318`; `/v1/traces` if it has no path",
-    )
-    headers: dict[str, SecretStr] = Field(
-        default_factory=dict, description="headers to send along: `..__HEADERS__AUTHORIZATION=Bearer …`"
-    )
-    service_name: str = Field("plumbline", min_length=1, description="`service.name` of the spans")
-    sample: float = Field(
-        1.0, ge=0, le=1, description="share of operations that get spans, where the caller's traceparent does not say"
-    )
-    content: bool = Field(
-        False, description="put questions and answers into the spans, masked as in traces and only if those have them"
-    )
-    flush_ms: float = Field(2_000.0, gt=0, le=60_000, description="longest time until spans are sent")
-    timeout_s: float = Field(5.0, gt=0, le=60, description="longest time for one try to send, repetitions included")
-    max_pending: int = Field(4_096, ge=512, description="spans that may wait for the receiver; more are dropped")
-
-    @model_validator(mode="after")
-    def _has_a_usable_address(self) -> TracingSettings:
-        if self.endpoint is not None and not self.endpoint.startswith(("http://", "https://")):
-            raise ValueError("PLUMBLINE_TRACING__ENDPOINT must begin with http:// or https://")
-        return self
 
 
 class ServiceSettings(Settings):

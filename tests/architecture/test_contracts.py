@@ -94,7 +94,7 @@ def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
 def _write_tree(folder: Path, imports: Mapping[str, list[str]]) -> None:
     """Two packages with the rooms of the design, empty but for these imports, under the real contracts."""
     shutil.copy(REPO / ".importlinter", folder)
-    for module in {*LAYERED, "service.errors", "service.settings"}:
+    for module in {*LAYERED, "service.errors", "service.settings", "service.ledger_settings"}:
         path = folder.joinpath(*module.split("."))
         path.mkdir(parents=True, exist_ok=True)
         body = "".join(f"import {target}\n" for target in imports.get(module, []))

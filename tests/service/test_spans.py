@@ -22,7 +22,7 @@ from service.ledger.traces import Trace
 from service.retrieval.results import Segment
 from service.runtime import open_runtime
 from service.settings import LedgerSettings, LLMOutput, LLMSettings, ServiceSettings, TracingSettings
-from service.tracking.spans import Spans, open_spans
+from service.tracking.spans.making import Spans, open_spans
 from service.tracking.tracker import Asked, Timeline
 from tests.chat_endpoint import failing, running_endpoint, saying
 from tests.otlp_receiver import Receiver, attributes, receiving

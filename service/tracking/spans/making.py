@@ -1,6 +1,6 @@
-"""Spans of every operation for OpenTelemetry, made of what was recorded once it is over, and sent over OTLP/HTTP.
+"""Spans of every operation for OpenTelemetry, made of what was recorded, once it is over; sending is left to `sending`.
 
-The only module that knows OpenTelemetry. Names and attributes follow its conventions for generative AI (status
+Names and attributes follow its conventions for generative AI (status
 Development; docs/quality/tracing.md names the version). Nothing here runs in the path of a request: spans are made in
 the ledger's thread, wait in a bounded queue and are sent by a thread of their own. No words of questions, answers or
 documents leave unless the settings say so.
@@ -8,7 +8,6 @@ documents leave unless the settings say so.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,38 +15,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import structlog
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from service.ledger.metrics import SPANS, Metrics
+from service.ledger.metrics import Metrics
 from service.ledger.model_calls import ModelCall
 from service.ledger.traces import Outcome, Trace
 from service.retrieval.results import SearchResult, Segment
 from service.settings import TracingSettings
+from service.tracking.spans.sending import Sending, Waiting, exporter_for
 from service.tracking.tracker import Asked, Timeline
-
-log = structlog.get_logger(__name__)
 
 RecordCall = Callable[[Callable[[], ModelCall]], None]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BATCH = 256
-_SPANS_OF_ONE = 64
-"""Room that one operation may need."""
 _CLOSING_S = 5.0
-_TOLD_EVERY_S = 60.0
 _REMEMBERED = 1_000
 """Operations whose calls to models may still come, and calls whose operation may."""
 _ENDED_WELL = (Outcome.OK, Outcome.REFUSED, Outcome.CLOSED)
@@ -72,16 +60,16 @@ class _Stage:
 class Spans:
     """Makes spans of operations and of calls to models. All of it in one thread, but for `close`."""
 
-    def __init__(self, settings: TracingSettings, exporter: SpanExporter, metrics: Metrics) -> None:
+    def __init__(self, settings: TracingSettings, sending: Sending) -> None:
         self._settings = settings
-        self._sending = _Sending(exporter, metrics, settings.max_pending)
+        self._sending = sending
         self._provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(settings.sample)),
             # Not Resource.create: that reads further settings out of the environment.
             resource=Resource({"service.name": settings.service_name, "service.version": version("plumbline")}),
             shutdown_on_exit=False,
         )
-        self._provider.add_span_processor(_Waiting(self._sending, settings))
+        self._provider.add_span_processor(Waiting(sending, settings))
         self._tracer = self._provider.get_tracer("plumbline", version("plumbline"))
         self._calls: OrderedDict[str, list[ModelCall]] = OrderedDict()
         self._done: OrderedDict[str, SpanContext] = OrderedDict()
@@ -257,90 +245,15 @@ class _Clock:
         return self.at_ns + round((reading - self._began) * 1e9)
 
 
-class _Sending(SpanExporter):
-    """Counts what is sent and what is not, and says so now and then."""
-
-    def __init__(self, exporter: SpanExporter, metrics: Metrics, most: int) -> None:
-        self._exporter = exporter
-        self._metrics = metrics
-        self._most = most
-        self._lock = threading.Lock()
-        self._told_at = float("-inf")
-        self._waiting = 0
-
-    def takes(self) -> bool:
-        """Whether there is room for the spans of one more operation; one that there is none for is counted."""
-        with self._lock:
-            full = self._waiting > self._most - _SPANS_OF_ONE
-        if full:
-            self._lost("dropped", 1)
-        return not full
-
-    def begun(self) -> None:
-        with self._lock:
-            self._waiting += 1
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
-        with self._lock:
-            # A batch that is not full was all that waited.
-            self._waiting = max(0, self._waiting - len(spans)) if len(spans) == _BATCH else 0
-        if result is SpanExportResult.SUCCESS:
-            self._metrics.count(SPANS, "sent", by=len(spans))
-        else:
-            self._lost("failed", len(spans))
-        return result
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()
-
-    def _lost(self, outcome: str, number: int) -> None:
-        self._metrics.count(SPANS, outcome, by=number)
-        now = monotonic()
-        if now - self._told_at >= _TOLD_EVERY_S:
-            self._told_at = now
-            log.warning("spans_not_sent", outcome=outcome, spans=number)
-
-
-class _Waiting(BatchSpanProcessor):
-    """The queue before the thread that sends; bounded by itself, and counted so that nothing need be lost in it."""
-
-    def __init__(self, sending: _Sending, settings: TracingSettings) -> None:
-        super().__init__(
-            sending,
-            max_queue_size=settings.max_pending,
-            schedule_delay_millis=settings.flush_ms,
-            max_export_batch_size=_BATCH,
-        )
-        self._sending = sending
-
-    def on_end(self, span: ReadableSpan) -> None:
-        self._sending.begun()
-        super().on_end(span)
-
-
 @contextmanager
 def open_spans(settings: TracingSettings, metrics: Metrics) -> Iterator[Spans]:
     """Spans that go to the endpoint of the settings until the context ends."""
     assert settings.endpoint is not None
-    # Its own words about a receiver that is down come with every try; ours say it once a minute.
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    exporter = OTLPSpanExporter(
-        endpoint=_address(settings.endpoint),
-        headers={name.lower(): value.get_secret_value() for name, value in settings.headers.items()},
-        timeout=settings.timeout_s,
-        compression=Compression.Gzip,
-    )
-    spans = Spans(settings, exporter, metrics)
+    spans = Spans(settings, Sending(exporter_for(settings, settings.endpoint), metrics, settings.max_pending))
     try:
         yield spans
     finally:
         spans.close()
-
-
-def _address(endpoint: str) -> str:
-    parts = urlsplit(endpoint)
-    return urlunsplit(parts._replace(path="/v1/traces")) if parts.path in ("", "/") else endpoint
 
 
 def _caller(traceparent: str | None) -> Context | None:
