@@ -5,7 +5,9 @@ the feedback, all over HTTP. Made up are the model, which quotes its passages an
 and the times: what was asked is copied into the hours before with other durations, straight into the ledger. Needs
 Chromium:
 
-    .venv/bin/python docs/images/quality.py
+    .venv/bin/python docs/images/quality.py [FOLDER]
+
+A folder keeps the demonstration: with one that has it already, only the pictures are made anew.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from typing import Any
 import httpx
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, select, update
 
 from ingestion.corpus.database import open_database, write_transaction
 from service.ledger.tables import feedback, model_calls, releases, traces
@@ -97,7 +99,7 @@ class Model(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         Model.asked += 1
-        text = _quoted(told["messages"][-1]["content"]) + (INVENTED if Model.asked % 4 == 0 else "")
+        text = _quoted(told["messages"][-1]["content"]) + (INVENTED if Model.asked % 4 == 3 else "")
         usage = {"prompt_tokens": 900 + len(text), "completion_tokens": len(text) // 4}
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
         body = {
@@ -127,13 +129,21 @@ class Model(BaseHTTPRequestHandler):
 
 
 def _quoted(prompt: str) -> str:
-    """Two sentences of the best passage, which the prompt has last."""
-    passages = dict(re.findall(r'<passage number="(\d+)"[^>]*>\n(.*?)\n</passage>', prompt, re.DOTALL))
-    if "1" not in passages:
-        return "NOT_IN_SOURCES"
-    prose = re.sub(r"```.*?```|^#.*$|\[\d+\]", " ", passages["1"], flags=re.DOTALL | re.MULTILINE)
-    sentences = [" ".join(one.split()) for one in re.split(r"(?<=[.!?])\s+", prose) if len(one.split()) > 4]
-    return " ".join(f"{one.rstrip('.')} [1]." for one in sentences[:2]) or "NOT_IN_SOURCES"
+    """The two sentences of the passages that share most words with the question, which comes last."""
+    passages = re.findall(r'<passage number="(\d+)"[^\n]*>\n(.*?)\n</passage>', prompt, re.DOTALL)
+    asked = _words(prompt.rsplit("Question:", 1)[-1])
+    found = []
+    for number, text in passages:
+        prose = re.sub(r"```.*?```|^#.*$|^\d+\.|\[\d+\]", " ", text, flags=re.DOTALL | re.MULTILINE)
+        for one in re.split(r"(?<=[.!?])\s+|\n\n|\n[-*|]", prose):
+            if len(one.split()) > 5:
+                found.append((len(asked & _words(one)), f"{' '.join(one.split()).rstrip('.:;')} [{number}]."))
+    found.sort(key=lambda pair: -pair[0])
+    return " ".join(sentence for shared, sentence in found[:2] if shared) or "NOT_IN_SOURCES"
+
+
+def _words(text: str) -> set[str]:
+    return {word[:5] for word in re.findall(r"[a-z0-9-]{4,}", text.lower())}
 
 
 @contextmanager
@@ -148,6 +158,8 @@ def serving(folder: Path) -> Iterator[tuple[str, ServiceSettings]]:
             "PLUMBLINE_LLM__MODEL": MODEL,
             "PLUMBLINE_LLM__API_KEY": "none",
             "PLUMBLINE_LLM__PRICES": str(folder / "prices.toml"),
+            # What the sources don't say is to be seen, not mended.
+            "PLUMBLINE_ANSWERS__REPAIR": "false",
         }
         command = [sys.executable, "-c", "from service.cli import main; main()"]
         environment = os.environ | told
@@ -198,6 +210,11 @@ def spread(engine: Engine, now: datetime) -> None:
             for _ in range(round(busy * rng.uniform(0.7, 1.3))):
                 at = now - timedelta(hours=hours, minutes=rng.uniform(0, 60))
                 _copy(connection, rng, rng.choice(asked), calls, at)
+        for trace in asked:
+            at = now - timedelta(minutes=rng.uniform(1, 200))
+            connection.execute(update(traces).where(traces.c.id == trace["id"]).values(at=at))
+            connection.execute(update(model_calls).where(model_calls.c.answer_id == trace["id"]).values(at=at))
+            connection.execute(update(feedback).where(feedback.c.trace_id == trace["id"]).values(at=at))
         _release(connection, now - timedelta(hours=13))
 
 
@@ -253,24 +270,35 @@ def take(url: str, name: str, page: Page, address: str, ready: str) -> None:
     picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(HERE / name, optimize=True)
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as (url, settings):
-        ask(url)
+def demonstrate(folder: Path) -> None:
+    known = (folder / "data").exists()
+    with serving(folder) as (url, settings):
         engine = open_database(settings)
-        httpx.get(f"{url}/v1/traces/none")  # which waits until all that was asked is written
-        spread(engine, datetime.now(UTC))
+        if not known:
+            ask(url)
+            httpx.get(f"{url}/v1/traces/none")  # which waits until all that was asked is written
+            spread(engine, datetime.now(UTC))
+        doubtful = select(traces.c.id).where(traces.c.unsupported > 0, traces.c.model.is_not(None))
         with engine.connect() as connection:
-            worst = connection.execute(
-                select(traces.c.id).where(traces.c.grounding == "partial", traces.c.model.is_not(None)).limit(1)
-            ).scalar_one()
+            trace = connection.execute(doubtful.order_by(traces.c.at.desc()).limit(1)).scalar_one()
         engine.dispose()
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
             clear = {"locale": "en-GB", "timezone_id": "Europe/Berlin", "reduced_motion": "reduce"}
             page = browser.new_page(viewport={"width": 1280, "height": 800}, **clear)
             take(url, "quality.png", page, "/quality", "[data-panel=worst] .rows")
-            take(url, "trace.png", page, f"/quality?trace={worst}", "#trace-title")
+            take(url, "trace.png", page, f"/quality?trace={trace}", "#trace-title")
             browser.close()
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        folder = Path(sys.argv[1])
+        folder.mkdir(parents=True, exist_ok=True)
+        demonstrate(folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        demonstrate(Path(temporary))
 
 
 if __name__ == "__main__":

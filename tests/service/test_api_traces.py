@@ -30,6 +30,10 @@ def test_a_search_is_found_right_after_its_response(client: httpx.Client) -> Non
     assert [one["chunk_id"] for one in trace["body"]["passages"]] == [hit["chunk_id"] for hit in found["hits"]]
     (best, *_) = trace["body"]["candidates"]
     assert best.keys() >= {"chunk_id", "dense", "sparse", "fused"}
+    shown = {hit["chunk_id"]: (hit["document"]["id"], hit["span"], hit["text"]) for hit in found["hits"]}
+    chunks = {id_: (one["document"]["id"], one["span"], one["text"]) for id_, one in trace["chunks"].items()}
+    assert chunks.items() >= shown.items()
+    assert chunks.keys() == {one["chunk_id"] for one in trace["body"]["candidates"]}
     assert trace["timings"].keys() == found["timings_ms"].keys()
     assert (trace["model_calls"], trace["feedback"]) == ([], [])
     assert trace["links"]["self"] == f"/v1/traces/{trace['id']}"
@@ -51,7 +55,9 @@ def test_an_answer_is_found_by_both_of_its_ids(client: httpx.Client) -> None:
 
 def test_a_context_pack_is_found(client: httpx.Client) -> None:
     pack = client.post("/v1/context", json={"text": "gateway 502", "budget_tokens": 300}).json()
-    assert client.get(f"/v1/traces/{pack['query_id']}").json()["body"]["tokens"] == pack["tokens"]
+    trace = client.get(f"/v1/traces/{pack['query_id']}").json()
+    assert trace["body"]["tokens"] == pack["tokens"]
+    assert trace["chunks"].keys() >= {one["chunk_id"] for one in trace["body"]["passages"]}
 
 
 def test_only_an_admin_of_the_tenant_sees_a_trace(keyed: Keyed) -> None:

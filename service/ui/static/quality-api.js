@@ -36,7 +36,13 @@ export const worst = ({ window, collection, signal }, limit) => traces({ signal 
 
 export const trace = (id, signal) => get(`/v1/traces/${encodeURIComponent(id)}`, { signal });
 
-export const feedback = ({ signal }, only) => get("/v1/feedback", { ...only, signal });
+const COMPLAINTS = [{ rating: "down" }, { kind: "correction" }, { kind: "outcome" }];
+
+/** Ratings down, corrections and outcomes, the newest first. */
+export async function complaints({ signal }, limit) {
+  const pages = await Promise.all(COMPLAINTS.map((only) => get("/v1/feedback", { ...only, limit, signal })));
+  return pages.flatMap((page) => page.feedback).sort((one, other) => (one.at < other.at ? 1 : -1)).slice(0, limit);
+}
 
 /** What is live, and the releases, the newest first. */
 export const releases = ({ signal }, limit) => get("/v1/releases", { limit, signal });

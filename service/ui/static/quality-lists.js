@@ -10,6 +10,9 @@ import { spaced, tag } from "./tags.js";
 
 const GAPS = 6;
 const ANSWERS = 6;
+const ANSWERS_READ = 50; // of which the same question is shown once
+const FEEDBACK = 6;
+const LATEST = 6;
 const RELEASES = 3;
 
 export class Lists {
@@ -66,17 +69,19 @@ export class Lists {
   }
 
   async #worst(asked) {
-    const { traces: found } = await api.worst(asked, ANSWERS);
-    const traces = found.filter((trace) => trace.unsupported > 0 || trace.grounding !== "grounded" || trace.citation_precision < 1);
-    if (!traces.length) return [nothing("Every answer of this window was grounded.")];
-    return [el("ul", { class: "rows" }, traces.map((trace) => el("li", {},
+    const { traces } = await api.worst(asked, ANSWERS_READ);
+    const bad = traces.filter((trace) => trace.unsupported > 0 || trace.grounding !== "grounded" || trace.citation_precision < 1);
+    if (!bad.length) return [nothing("Every answer of this window was grounded.")];
+    const questions = new Map();
+    for (const trace of bad) questions.set(trace.query_hash ?? trace.id, [...(questions.get(trace.query_hash ?? trace.id) ?? []), trace]);
+    return [el("ul", { class: "rows" }, [...questions.values()].slice(0, ANSWERS).map(([trace, ...others]) => el("li", {},
       el("div", { class: "row-head" }, this.#trace(trace.id, trace.query), el("span", { class: "row-count" }, fromNow(trace.at, Date.now()))),
       el("p", { class: "row-facts" }, tag("grounding", trace.grounding), trace.degraded && tag("degraded", trace.degraded),
-        el("span", {}, `${trace.unsupported} of ${plural(trace.sentences, "sentence")} unsupported`), trace.model && el("span", {}, trace.model)))))];
+        el("span", {}, `${trace.unsupported} of ${plural(trace.sentences, "sentence")} unsupported`), others.length > 0 && el("span", {}, `${others.length + 1} times`), trace.model && el("span", {}, trace.model)))))];
   }
 
   async #latest(asked) {
-    const { traces } = await api.traces(asked, { limit: 8, collection: asked.collection });
+    const { traces } = await api.traces(asked, { limit: LATEST, collection: asked.collection });
     if (!traces.length) return [nothing("Nothing was asked.")];
     return [el("ul", { class: "rows tight" }, traces.map((trace) => el("li", {},
       el("div", { class: "row-head" }, this.#trace(trace.id, trace.query), el("span", { class: "row-count" }, fromNow(trace.at, Date.now()))),
@@ -84,9 +89,9 @@ export class Lists {
   }
 
   async #feedback(asked) {
-    const { feedback } = await api.feedback(asked, { limit: 8 });
-    if (!feedback.length) return [nothing("Nobody has said anything yet. Answers and hits on the search page have buttons for it.")];
-    return [el("ul", { class: "rows tight" }, feedback.map((one) => el("li", {},
+    const said = await api.complaints(asked, FEEDBACK);
+    if (!said.length) return [nothing("Nobody has complained. Answers on the search page have buttons for it.")];
+    return [el("ul", { class: "rows tight" }, said.map((one) => el("li", {},
       el("div", { class: "row-head" }, this.#trace(one.trace_id, words(one)), el("span", { class: "row-count" }, fromNow(one.at, Date.now()))))))];
   }
 

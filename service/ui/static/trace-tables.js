@@ -68,7 +68,12 @@ export function callsTable(calls) {
   return table("Calls to models", ["#", "For", "Outcome", "Read", "Written", "Cost", "Time"], rows);
 }
 
-const citedBy = (citations) => new Map(citations.map(({ chunk_id: chunk, n }) => [chunk, n]));
+/** The numbers under which a chunk is cited, by its id. */
+function citedBy(citations) {
+  const numbers = new Map();
+  for (const { chunk_id: chunk, n } of citations) numbers.set(chunk, numbers.has(chunk) ? `${numbers.get(chunk)}, ${n}` : String(n));
+  return numbers;
+}
 
 function row(rank, name, cells, kind = null) {
   return el("tr", { class: kind }, el("td", { class: "rank" }, rank), el("th", { scope: "row" }, name.filter(Boolean)), cells);
