@@ -13,8 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Engine, Row, Select, exists, or_, select
 
+from ingestion.corpus.filters import Filter
 from ingestion.corpus.scope import TenantId
 from ingestion.errors import ConfigurationError, InvalidRequest
 from service.ledger.feedback import Feedback, FeedbackRecord, Kind, Rating
@@ -53,11 +55,20 @@ def candidate(trace: Trace, given: Sequence[FeedbackRecord], *, must_refuse: boo
         relevant_documents=tuple(documents),
         must_refuse=must_refuse,
         collections=tuple(trace.body.get("collections", ())),
-        filter=trace.body.get("filter"),
+        filter=_filter(trace),
         reviewed=False,
         origin=trace.id,
         note="\n".join(_notes(trace, given)),
     )
+
+
+def _filter(trace: Trace) -> Filter | None:
+    """None, too, for one whose masking left no filter: the note says that there was one."""
+    told = trace.body.get("filter")
+    try:
+        return None if told is None else Filter.model_validate(told)
+    except ValidationError:
+        return None
 
 
 def _relevant(trace: Trace, given: Sequence[FeedbackRecord]) -> list[str]:
@@ -94,6 +105,8 @@ def _supporting(trace: Trace) -> set[str | None]:
 def _notes(trace: Trace, given: Sequence[FeedbackRecord]) -> Iterator[str]:
     """What whoever reviews the case should know, a line each."""
     yield f"From the {trace.operation} {trace.id} of {trace.at:%Y-%m-%d %H:%M} UTC."
+    if trace.body.get("filter") is not None and _filter(trace) is None:
+        yield "It was narrowed by a filter whose values were not kept."
     for one in given:
         told = _told(one, shown(trace))
         if told:

@@ -57,7 +57,11 @@ def context_body(pack: ContextPack, most: int, mask: Mask) -> dict[str, Any]:
 
 def selection_body(collections: Iterable[str], filter_: Filter | None, mask: Mask) -> dict[str, Any]:
     """Where was looked. The values of a filter may be words of a person."""
-    told = None if filter_ is None else _values_masked(filter_.model_dump(mode="json", by_alias=True, exclude_defaults=True), mask)
+    told = (
+        None
+        if filter_ is None
+        else _values_masked(filter_.model_dump(mode="json", by_alias=True, exclude_defaults=True), mask)
+    )
     return {"collections": list(collections), "filter": told}
 
 

@@ -120,6 +120,17 @@ def test_what_should_have_been_refused_names_nothing_either() -> None:
     assert case.relevant_documents == ()
 
 
+def test_a_filter_whose_values_are_gone_is_told() -> None:
+    trace = answer()
+    trace = replace(trace, body={**trace.body, "filter": {"must": [{"key": "source", "equals": None}]}})
+
+    case = candidate(trace, [])
+
+    assert case.filter is None
+    assert case.note is not None
+    assert "a filter whose values were not kept" in case.note
+
+
 def test_without_the_words_there_is_no_case() -> None:
     trace = search_trace("a", query=None)
 
