@@ -15,7 +15,7 @@ from itertools import islice
 from ingestion.corpus.corpus import Corpus
 from ingestion.corpus.records import Document, DocumentKey
 from ingestion.corpus.scope import Scope
-from service.quality.knowledge.clustering import SAME_QUESTION, central, clusters_of
+from service.quality.knowledge.clustering import BACKGROUND, SAME_QUESTION, central, centred, clusters_of
 from service.quality.knowledge.questions import Question, Reason, failed_questions
 from service.quality.knowledge.windows import Window
 
@@ -92,7 +92,8 @@ def find_gaps(corpus: Corpus, scope: Scope, window: Window, collection: str | No
     groups: list[list[int]] = []
     vectors = np.empty((0, corpus.embedder.dimension), dtype=np.float32)
     if compared:
-        vectors = corpus.embedder.embed_documents([question.text for question in compared])
+        vectors = corpus.embedder.embed_documents([*BACKGROUND, *(question.text for question in compared)])
+        vectors = centred(vectors[len(BACKGROUND) :], vectors[: len(BACKGROUND)])
         groups = clusters_of(vectors, SAME_QUESTION)
     groups.sort(key=partial(_rank, compared), reverse=True)
     shown = {key for group in groups for key, _ in _shown([compared[at] for at in group])}

@@ -39,14 +39,15 @@ def find_replaced(documents: Iterable[Document], openings: Mapping[DocumentKey, 
     """The replaced ones of the documents. A document takes the place of another if it is named by that one, or names
     it. Two that name each other replace neither."""
     found = {document.key: document for document in documents}
+    replacing = [(other, names) for other in found.values() if (names := _values(other.metadata, _REPLACES))]
     replaced = {}
     for document in found.values():
         names = _names_of_successors(document, openings.get(document.key, ""))
-        by = next((other for other in found.values() if other.key != document.key and _is_named(other, names)), None)
+        others = found.values() if names else ()
+        by = next((other for other in others if other.key != document.key and _is_named(other, names)), None)
         by = by or next(
-            (other for other in found.values()
-             if other.key != document.key and _is_named(document, _values(other.metadata, _REPLACES))), None
-        )  # fmt: skip
+            (other for other, olds in replacing if other.key != document.key and _is_named(document, olds)), None
+        )
         if by is not None:
             replaced[document.key] = Replaced(f"superseded by {by.title}", True, by.key)
         elif names:
