@@ -102,7 +102,8 @@ def _changed(unit: EvidenceUnit) -> tuple[str, FactKind] | None:
     if unit.kind not in (UnitKind.PROSE, UnitKind.ITEM) or len(unit.text.split()) < LEAST_WORDS:
         return None
     read = read_facts(unit.text)
-    if read.text != unit.text:
+    # Where a link leads is not what the sentence says.
+    if read.text != unit.text or "](" in unit.text or "://" in unit.text:
         return None
     for found in read.found:
         if found.fact.kind not in _CHANGED or not _is_exact(found.fact):
@@ -155,7 +156,10 @@ def plant(number: int, chosen: Chosen, drawn: random.Random) -> Iterator[Planted
     if converted:
         yield _page(number, "same value, other unit", chosen, converted, drawn.choice(pages))
     product = drawn.choice(("Harbourmaster", "Quillfeather", "Stonebridge"))
-    yield _page(number, "other product", chosen, chosen.changed, f"{product} {_kind(title)}", chapter=product)
+    renamed = chosen.changed
+    for word in re.findall(r"\w{4,}", title):
+        renamed = renamed.replace(word, product)
+    yield _page(number, "other product", chosen, renamed, f"{product} runbook", chapter=product)
     place = drawn.choice(("staging", "the development environment", "the demo system"))
     yield _page(number, "other environment", chosen, _begun(f"In {place}: ", chosen.changed), drawn.choice(pages))
     yield _page(number, "example", chosen, _begun("For example: ", chosen.changed), drawn.choice(pages))
@@ -166,10 +170,6 @@ def plant(number: int, chosen: Chosen, drawn: random.Random) -> Iterator[Planted
 def _begun(words: str, text: str) -> str:
     """The text with the words before it, behind the mark of a list item."""
     return re.sub(r"^((?:[-*+]|\d{1,3}[.)])[ \t]+)?", lambda mark: f"{mark[0]}{words}", text, count=1)
-
-
-def _kind(title: str) -> str:
-    return title.split()[-1] if title.split() else "guide"
 
 
 def _page(number: int, kind: str, chosen: Chosen, text: str, title: str, chapter: str | None = None) -> Planted:

@@ -46,17 +46,29 @@ def _told(one: Reading, other: Reading) -> list[tuple[str, str]]:
     ("said", "meant", "facts"),
     [
         (DRAIN, DRAIN.replace("120", "60"), ("120 seconds", "60 seconds")),
-        (DRAIN, "Our gateway waits 60 seconds for open requests before the instance stops.", ("120 seconds", "60 seconds")),
-        ("Restart it with `tw deploy restart --drain 120`.", "Restart it with `tw deploy restart --drain 60`.", ("120", "60")),
+        (
+            DRAIN,
+            "Our gateway waits 60 seconds for open requests before the instance stops.",
+            ("120 seconds", "60 seconds"),
+        ),
+        (
+            "Restart it with `tw deploy restart --drain 120`.",
+            "Restart it with `tw deploy restart --drain 60`.",
+            ("120", "60"),
+        ),
         (
             "The metrics of the gateway are served on metrics.edge.example:9090 by default.",
             "The metrics of the gateway are served on metrics.edge.example:9191 by default.",
             ("metrics.edge.example:9090", "metrics.edge.example:9191"),
         ),
-        ("The nightly run starts at 02:00 on the ledger host.", "The nightly run starts at 04:00 on the ledger host.", ("02:00", "04:00")),
+        (
+            "The nightly run starts at 02:00 on the ledger host.",
+            "The nightly run starts at 04:00 on the ledger host.",
+            ("02:00", "04:00"),
+        ),
         ("The gateway needs Envoy 1.29.2 to start.", "The gateway needs Envoy 1.31.0 to start.", ("1.29.2", "1.31.0")),
     ],
-)  # fmt: skip
+)
 def test_the_same_with_another_fact_is_a_contradiction(said: str, meant: str, facts: tuple[str, str]) -> None:
     assert _told(_reading(said), _reading(meant, name="b")) == [facts]
 
@@ -66,7 +78,11 @@ def test_the_same_with_another_fact_is_a_contradiction(said: str, meant: str, fa
     [
         (DRAIN, "Gateway 502", "Restart"),
         (DRAIN.replace("120 seconds", "2 minutes"), "Gateway 502", "Restart"),
-        ("In staging the gateway waits 60 seconds for open requests before an instance stops.", "Gateway 502", "Restart"),
+        (
+            "In staging the gateway waits 60 seconds for open requests before an instance stops.",
+            "Gateway 502",
+            "Restart",
+        ),
         (DRAIN.replace("120", "60"), "Gateway 502 (VM)", "Restart"),
         (DRAIN.replace("120", "60"), "Gateway 503", "Restart"),
         (DRAIN.replace("120", "60"), "Gateway 502", "Development"),
@@ -79,7 +95,7 @@ def test_the_same_with_another_fact_is_a_contradiction(said: str, meant: str, fa
         (f"{DRAIN.replace('120', '60')} A large instance waits 120 seconds.", "Gateway 502", "Restart"),
         ("Customers wait 60 seconds for a text message after the parcel was scanned.", "Gateway 502", "Restart"),
     ],
-)  # fmt: skip
+)
 def test_what_differs_for_a_reason_is_no_contradiction(other: str, title: str, heading: str) -> None:
     assert _told(_reading(DRAIN), _reading(other, title, heading, "b")) == []
 
@@ -103,9 +119,10 @@ def test_any_two_texts_can_be_compared_and_none_contradicts_itself(first: str, s
 # Over a corpus
 
 
+WAITS = "The gateway waits {} seconds for open requests before an instance stops."
 GATEWAY = f"# Gateway 502\n\n## Restart the gateway\n\n{DRAIN} Announce it first.\n"
-PHONE = "# Phone notes on the gateway\n\n## Restart the gateway\n\nThe gateway waits 45 seconds for open requests before an instance stops.\n"
-OLD = "# Gateway 502 as it was\n\n## Restart the gateway\n\nThe gateway waits 30 seconds for open requests before an instance stops.\n"
+PHONE = f"# Phone notes on the gateway\n\n## Restart the gateway\n\n{WAITS.format(45)}\n"
+OLD = f"# Gateway 502 as it was\n\n## Restart the gateway\n\n{WAITS.format(30)}\n"
 HOLIDAYS = "# Office holidays\n\nThe office is closed on public holidays. Keys are with the office manager.\n"
 
 
@@ -167,9 +184,9 @@ def test_other_tenants_have_nothing(bench: Bench) -> None:
 
 def test_a_form_that_many_documents_fill_in_is_left_out(bench: Bench) -> None:
     pages = [
-        markdown(f"form-{n}", f"# Branch office\n\n## Opening\n\nThe counter of the branch closes {n} minutes after the last parcel.\n")
+        markdown(f"form-{n}", f"# Branch\n\n## Opening\n\nThe counter of the branch closes {n} minutes after lunch.\n")
         for n in (10, 20, 30, 40)
-    ]  # fmt: skip
+    ]
     bench.ingest(*pages[:2], scope=Scope(TenantId("forms")))
     scope = Scope(TenantId("forms"))
 
