@@ -26,7 +26,7 @@ from service.generation.checking.entailment.entailment import open_entailment
 from service.generation.extracting.freshness import LOOKED_AT
 from service.generation.verification import Verifier
 from service.ledger.answer_cache import KeptAnswers
-from service.ledger.audit import Audit, Note, Question, write_notes, write_questions
+from service.ledger.audit import Audit, Later, write_later
 from service.ledger.database import migrate_ledger
 from service.ledger.feedback import Feedback
 from service.ledger.idempotency import IdempotencyLedger
@@ -68,8 +68,7 @@ T = TypeVar("T")
 WRITERS: Mapping[type, Write] = {
     TraceRow: write_trace_rows,
     ModelCall: write_model_calls,
-    Question: write_questions,
-    Note: write_notes,
+    Later: write_later,
 }
 """How the ledger writes each kind of record."""
 

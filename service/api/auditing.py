@@ -14,7 +14,7 @@ from service.access.principals import Principal
 from service.api.access import Anyone, Running
 from service.api.problems import request_id_of
 from service.errors import AccessDenied
-from service.ledger.audit import SERVICE_CHAIN, Action, Audit, Note, Question, actor_of
+from service.ledger.audit import SERVICE_CHAIN, Action, Audit, Later, Note, Question, actor_of
 from service.ledger.recording import Recorder
 
 _KEY_ID_CHARS = 16
@@ -46,13 +46,13 @@ class Acting:
     def told(self, action: Action, subject: str | None = None, **detail: Any) -> None:
         """Have it written a moment later, off the path of the response: what only read, or can be done again."""
         note = self._note(action, subject, False, detail)
-        self.recorder.record(lambda: note)
+        self.recorder.record(lambda: Later(note))
 
     def asked(self, operation: str) -> None:
         """A question that has no trace: its id is that of the request."""
         if self.questions:
             question = Question(self.principal.tenant, self.actor, operation, self.request_id, datetime.now(UTC))
-            self.recorder.record(lambda: question)
+            self.recorder.record(lambda: Later(question))
 
     def _note(self, action: Action, subject: str | None, shared: bool, detail: dict[str, Any]) -> Note:
         about = {"request_id": self.request_id, **detail}
@@ -86,7 +86,7 @@ def refused(request: Request, error: AccessDenied) -> None:
     }
     note = runtime.refusals.note(chain, actor, error.code, about)
     if note is not None:
-        runtime.recorder.record(lambda: note)
+        runtime.recorder.record(lambda: Later(note))
 
 
 def _claimed(authorization: str) -> str | None:

@@ -97,6 +97,13 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """A record for the ledger's queue. One kind for both: their chains must be locked in one order."""
+
+    what: Note | Question
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """Which entries of a chain: those with a number above `after` and, where given, of that actor or action."""
 
@@ -137,8 +144,15 @@ def write_notes(connection: Connection, records: Sequence[Note]) -> None:
         append(connection, tenant, by_tenant[tenant])
 
 
-def write_questions(connection: Connection, records: Sequence[Question]) -> None:
-    """One entry for each tenant and actor with the ids of all that was asked."""
+def write_later(connection: Connection, records: Sequence[Later]) -> None:
+    """Append what came over the queue: notes, and all questions of a tenant and actor in one entry."""
+    questions = [record.what for record in records if isinstance(record.what, Question)]
+    notes = [record.what for record in records if isinstance(record.what, Note)]
+    write_notes(connection, [*_asked(questions), *notes])
+
+
+def _asked(records: Sequence[Question]) -> list[Note]:
+    """One note for each tenant and actor with the ids of all that was asked."""
     asked: dict[tuple[str, str], list[Question]] = defaultdict(list)
     for question in records:
         asked[question.tenant, question.actor].append(question)
@@ -149,7 +163,7 @@ def write_questions(connection: Connection, records: Sequence[Question]) -> None
             ids[question.operation].append(question.id)
         at = max(question.at for question in questions)
         notes.append(Note(tenant, actor, Action.ASKED, None, {"number": len(questions), **ids}, at))
-    write_notes(connection, notes)
+    return notes
 
 
 class Audit:

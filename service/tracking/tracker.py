@@ -15,7 +15,7 @@ from typing import Any
 from ingestion.errors import PlumblineError
 from service.generation.answers import Answer, AnswerEvent, AnswerQuery, DoneEvent, RetrievalEvent
 from service.generation.checking.judging import JUDGED_CHECK
-from service.ledger.audit import Question, actor_of
+from service.ledger.audit import Later, Question, actor_of
 from service.ledger.masking import Masker
 from service.ledger.metrics import ANSWERS, JUDGED, RELEVANCE, Metrics
 from service.ledger.recording import Recorder
@@ -225,7 +225,7 @@ class Tracker:
             self._recorder.record(lambda: row_of(told()))
         if self._questions:
             actor = actor_of(asked.key_id)
-            self._recorder.record(lambda: Question(asked.tenant, actor, operation.value, asked.id, asked.at))
+            self._recorder.record(lambda: Later(Question(asked.tenant, actor, operation.value, asked.id, asked.at)))
 
     def _trace(self, asked: Asked, operation: Operation, text: str, **values: Any) -> Trace:
         return Trace(

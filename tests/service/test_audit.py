@@ -23,12 +23,13 @@ from service.ledger.audit import (
     SERVICE_CHAIN,
     Action,
     Audit,
+    Later,
     Note,
     Question,
     Wanted,
     actor_of,
+    write_later,
     write_notes,
-    write_questions,
 )
 from service.ledger.chain import Head, verify
 from service.ledger.database import migrate_ledger
@@ -138,7 +139,7 @@ def test_questions_share_an_entry_per_tenant_and_actor(engine: Engine, audit: Au
     asked += [Question("acme", "key:a", "answer", "a1", NOW), Question("acme", "key:b", "search", "s9", NOW)]
     asked += [Question("beta", "keyless", "verify", "v1", NOW)]
     with write_transaction(engine) as connection:
-        write_questions(connection, asked)
+        write_later(connection, [Later(one) for one in asked])
     entries = audit.entries("acme")
     assert [(one.actor, one.detail) for one in entries] == [
         ("key:a", {"number": 4, "search": ["s0", "s1", "s2"], "answer": ["a1"]}),
