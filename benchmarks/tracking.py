@@ -90,12 +90,14 @@ def main() -> None:
             shutil.copytree(settings.data_dir, copy)
             address, pid = stack.enter_context(running_api(copy, root / "models", variables))
             servers[name] = Server(stack.enter_context(closing(HTTPConnection(urlsplit(address).netloc))), pid)
+        before = {name: server.cpu_s() for name, server in servers.items()}
         without, with_ = measure(servers["without"], servers["with"], chosen.seconds)
         print(f"\n{chunks} chunks; {len(with_)} pairs of blocks of {BLOCK} searches; control: {chosen.control}")
         report(without, with_)
         for name, server in servers.items():
             told = ", ".join(f"{counter} {value:.0f}" for counter, value in server.counters().items())
-            print(f"{name}: {told or 'no record'}; CPU {server.cpu_s():.1f} s")
+            spent = (server.cpu_s() - before[name]) / (WARM_UP + len(with_) * (BLOCK + 1))
+            print(f"{name}: {told or 'no record'}; CPU {spent * 1e3:.2f} ms per search")
 
 
 def measure(without: Server, with_: Server, seconds: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -108,3 +108,14 @@ def test_what_can_not_be_asked_is_one_line(environment: dict[str, str]) -> None:
 
     assert done.exit_code == 2
     assert "question: must not be empty" in done.stderr
+
+
+def test_an_answer_leaves_a_trace_that_can_be_shown(environment: dict[str, str]) -> None:
+    last = ask(environment, QUESTION).stdout.splitlines()[-1]
+    assert last.startswith("answer ")
+    done = CliRunner().invoke(app, ["traces", "show", last.split()[1]], env=environment)
+
+    assert done.exit_code == 0, done.output
+    assert QUESTION in done.stdout
+    assert "the source says otherwise (502 not 504)" in done.stdout
+    assert "scripted-7b for answer: ok, 12 + 3 tokens" in done.stdout
