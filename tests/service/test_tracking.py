@@ -134,9 +134,7 @@ def test_a_search_that_fails_leaves_a_trace(world: World, error: Exception, code
 
 
 WORD, CITED = "zebrafish", Span(0, 5)
-DOCUMENT = Document(
-    **dict.fromkeys(Document.__dataclass_fields__) | {"key": "d", "uri": "fish.md", "title": "Fish"}
-)
+DOCUMENT = Document(**dict.fromkeys(Document.__dataclass_fields__) | {"key": "d", "uri": "fish.md", "title": "Fish"})
 WORDY = AnswerQuery(
     f"What of the {WORD}?",
     ("fish",),
