@@ -206,7 +206,7 @@ def spread(engine: Engine, now: datetime) -> None:
         asked = [dict(row._mapping) for row in connection.execute(select(traces))]
         calls = [dict(row._mapping) for row in connection.execute(select(model_calls))]
         for hours in range(48):
-            busy = 2 + 9 * max(0.0, math.sin(((now.hour - hours) % 24 - 6) / 14 * math.pi))
+            busy = 5 + 28 * max(0.0, math.sin(((now.hour - hours) % 24 - 6) / 14 * math.pi))
             for _ in range(round(busy * rng.uniform(0.7, 1.3))):
                 at = now - timedelta(hours=hours, minutes=rng.uniform(0, 60))
                 _copy(connection, rng, rng.choice(asked), calls, at)

@@ -4,7 +4,7 @@
 import { axisTime } from "./numbers.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const MARGIN = { top: 8, right: 10, bottom: 22, left: 44 };
+const MARGIN = { top: 8, right: 10, bottom: 22, left: 52 };
 const PATTERNS = ["solid", "slant", "dots", "back", "cross", "bars"];
 const DASHES = [null, "6 3", "2 3", "8 3 2 3", "1 4", "12 4"];
 const MARKS = ["circle", "square", "diamond", "triangle"];
@@ -161,7 +161,7 @@ class Frame {
     const base = height - MARGIN.bottom;
     const grid = marks.map((value) => [
       svg("line", { class: value === this.low ? "grid base" : "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: this.y(value), y2: this.y(value) }),
-      svg("text", { class: "axis", x: MARGIN.left - 7, y: this.y(value) + 4, "text-anchor": "end" }, format(value)),
+      svg("text", { class: "axis", x: MARGIN.left - 6, y: this.y(value) + 4, "text-anchor": "end" }, format(value)),
     ]);
     this.cursor = svg("rect", { class: "cursor", y: MARGIN.top, height: base - MARGIN.top, width: Math.max(2, this.step), x: 0, visibility: "hidden" });
     this.root.append(this.defs, ...grid.flat(), this.cursor, this.plot, ...this.#times(since, until, base));
