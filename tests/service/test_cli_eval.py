@@ -188,6 +188,8 @@ def test_two_stored_runs_are_compared_without_a_corpus(environment: dict[str, st
         (("harbour", "--gate"), "--baseline"),
         (("harbour", "--min", "ndcg"), "measure=value"),
         (("harbour", "--baseline", "nonesuch.json"), "nonesuch.json"),
+        (("harbour", "--tolerance", "ndcg@10=much"), "measure=value"),
+        (("harbour", "--tolerance", "-0.1"), "0 or more"),
         (("harbour", "--split", "test", "--fold", "7"), "no fold 7"),
     ],
 )
@@ -223,3 +225,30 @@ def _with_perfect_queries(run: Run, *, share: float) -> Run:
     for query in facts["sets"][0]["rows"][OURS]["queries"]:
         query["metrics"] = {name: value + share for name, value in query["metrics"].items()}
     return Run.model_validate(facts)
+
+
+def test_answers_are_measured_kept_and_gated(environment: dict[str, str], tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "gateway.md").write_text("# Gateway 502\n\nRestart the gateway when it answers 502. It takes 90 seconds.\n")
+    assert CliRunner().invoke(app, ["ingest", str(docs)], env=environment).exit_code == 0
+    golden = tmp_path / "questions.jsonl"
+    cases = [{**GOLDEN[0], "must_cite": ["gateway.md"], "triage": {"severity": "P2"}}, GOLDEN[2]]
+    golden.write_text("\n".join(map(json.dumps, cases)))
+    short = (golden, "--depth", 10)
+
+    first = evaluate(environment, *short, "--answers", "--json", tmp_path / "run.json", "--report", tmp_path / "r.md")
+    same = evaluate(environment, *short, "--answers", "--gate", "--baseline", tmp_path / "run.json")
+    without = evaluate(environment, *short, "--gate", "--baseline", tmp_path / "run.json")
+
+    assert first.exit_code == 0, first.output
+    answers = load_run(tmp_path / "run.json").sets[0].answers
+    assert answers is not None
+    assert {name: answers.metrics[name].mean for name in ("answered", "refused", "fact_recall", "must_cite")} == {
+        "answered": 1.0, "refused": 1.0, "fact_recall": 0.5, "must_cite": 1.0,
+    }  # fmt: skip
+    assert answers.metrics["probe_caught"].mean == answers.metrics["probe_kept"].mean == 1.0
+    assert "not measured: triage: 1 cases" in first.output
+    assert "Not measured: triage" in (tmp_path / "r.md").read_text()
+    assert (same.exit_code, without.exit_code) == (0, 1), same.output + without.output
+    assert "answered was measured in the baseline and not in this run: run it with --answers" in without.output

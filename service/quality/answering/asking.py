@@ -92,7 +92,7 @@ async def measure_answers(
         cases=tuple(rows),
         copied=sum(one.copied for one in probed.values()),
         changed=sum(one.changed for one in probed.values()),
-        not_measured=tuple(_not_measured(golden.cases)),
+        not_measured=tuple(_not_measured(golden.cases, probed)),
     )
 
 
@@ -195,7 +195,9 @@ def _names(values: Iterator[str | None]) -> str | None:
     return ", ".join(sorted({value for value in values if value is not None})) or None
 
 
-def _not_measured(cases: Sequence[GoldenCase]) -> Iterator[str]:
+def _not_measured(cases: Sequence[GoldenCase], probed: Mapping[str, Probed]) -> Iterator[str]:
     expecting = sum(case.triage is not None for case in cases)
     if expecting:
         yield f"triage: {expecting} cases say what a triage card should, and this version makes no triage cards"
+    if not probed and not all(case.must_refuse for case in cases):
+        yield "the verifier: none of the documents that the cases name was found, or none says anything exact"
