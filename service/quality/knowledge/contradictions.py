@@ -6,6 +6,7 @@ when two statements contradict each other is left to `statements`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -169,15 +170,20 @@ class _Comparing:
             return
         # What both say to the letter is compared with nothing else.
         same = {flat(each.text) for each in first.statements} & {flat(each.text) for each in second.statements}
-        for said in first.statements:
-            for meant in second.statements:
-                if flat(said.text) in same or flat(meant.text) in same:
-                    continue
-                conflict = conflict_of(said, meant)
-                if conflict is not None:
-                    keys = (first.chunk.document.key, second.chunk.document.key)
-                    contradiction = Contradiction(conflict, _source(said), _source(meant), similarity)
-                    self._found.setdefault((*keys, conflict.one, conflict.other), (contradiction, said.form))
+        told = [
+            (said, meant, conflict)
+            for said in first.statements
+            if flat(said.text) not in same
+            for meant in second.statements
+            if flat(meant.text) not in same and (conflict := conflict_of(said, meant)) is not None
+        ]
+        sides = Counter(id(side) for said, meant, _ in told for side in (said, meant))
+        for said, meant, conflict in told:
+            # Against several sentences of the other passage: that one lists variants.
+            if sides[id(said)] == 1 and sides[id(meant)] == 1:
+                keys = (first.chunk.document.key, second.chunk.document.key)
+                found = Contradiction(conflict, _source(said), _source(meant), similarity)
+                self._found.setdefault((*keys, conflict.one, conflict.other), (found, said.form))
 
     def result(self) -> tuple[Contradiction, ...]:
         """What was found but for forms."""

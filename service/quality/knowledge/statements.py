@@ -39,7 +39,7 @@ _SIBLINGS = 0.5
 
 _LOOSE = re.compile(
     r"(?<![\w.])(?:e\.?g\.?|examples?|for instance|such as|sample|approximately|typically|usually|roughly|around|about"
-    r"|last (?:updated|reviewed|modified)|version history|changelog)\b|[<{\[]\w[\w -]*[>}\]]|\.\.\.|\u2026",
+    r"|last (?:updated|reviewed|modified)|version history|changelog)\b|[<{\[]\w[\w -]*[>}\]]|\{\{|\.\.\.|\u2026",
     re.IGNORECASE,
 )
 """What is said as an example, or not to the letter, contradicts nothing; nor does what has a placeholder in it."""
@@ -49,7 +49,7 @@ standby replica canary legacy old new beta alpha free basic premium enterprise p
 ubuntu debian centos rhel eu us emea apac internal external weekday weekend weekdays weekends
 monday tuesday wednesday thursday friday saturday sunday first second third minor major critical warning
 read write upload download min max minimum maximum client server vm vms container containers kubernetes cloud
-onprem hardware virtual mobile desktop web ios android
+onprem hardware virtual mobile desktop web ios android small medium large
 """
 _PLACES = frozenset(_PLACES_WORDS.split())
 """Words that tell two things of a kind apart: a value for staging says nothing about production."""
@@ -313,5 +313,5 @@ def _names_a_thing(one: Statement, other: Statement) -> bool:
 
 def topics(text: str) -> frozenset[str]:
     """The words of a text in small letters, names in their parts, without a plural and without those of any page."""
-    words = (word.casefold() for word in _PARTS.findall(text) if len(word) > 1)
+    words = (word.casefold() for word in _PARTS.findall(text))
     return frozenset(word.removesuffix("s") for word in words if word not in _PAGES and word not in STOPWORDS)
