@@ -21,7 +21,7 @@ from service.ledger.database import migrate_ledger
 from service.quality.knowledge.gaps import find_gaps
 from service.quality.knowledge.health import contradictions_among, examine_knowledge
 from service.quality.knowledge.inventory import take_inventory
-from service.quality.knowledge.windows import window_of
+from service.quality.windows import window_of
 
 app = typer.Typer()
 
@@ -34,7 +34,7 @@ _REASONS = {
 }
 _MAX_SHOWN = 100
 
-InWindow = Annotated[str, typer.Option(help="The last hours, days or weeks: 24h, 7d, 4w.")]
+InWindow = Annotated[str, typer.Option(help="The last minutes, hours, days or weeks: 15m, 24h, 7d, 4w.")]
 Limit = Annotated[int, typer.Option(min=1, max=_MAX_SHOWN, help="So many at most.")]
 InCollection = Annotated[str | None, typer.Option(help="In this collection only.")]
 

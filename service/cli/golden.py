@@ -27,7 +27,7 @@ from service.ledger.feedback import Feedback
 from service.ledger.traces import Traces
 from service.quality.candidates import add_candidate, candidate, worst
 from service.quality.golden import GoldenCase, read_golden
-from service.quality.knowledge.windows import window_of
+from service.quality.windows import window_of
 
 app = typer.Typer(help="Golden cases out of answers that went wrong, for a person to review.", no_args_is_help=True)
 
@@ -91,7 +91,7 @@ def list_(
     worst_: Annotated[
         bool, typer.Option("--worst", help="Instead: the answers that are most worth a case, by feedback and verdicts.")
     ] = False,
-    window: Annotated[str, typer.Option(help="With --worst: the last hours, days or weeks: 24h, 7d, 4w.")] = "7d",
+    window: Annotated[str, typer.Option(help="With --worst: of so long: 24h, 7d, 4w.")] = "7d",
     collection: Annotated[str | None, typer.Option(help="With --worst: in this collection only.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=_MAX_LISTED, help="With --worst: so many at most.")] = 20,
     url: Url = None,

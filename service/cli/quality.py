@@ -23,14 +23,14 @@ from service.cli.options import ApiKey, AsJson, Tenant, Url
 from service.cli.remote import Remote
 from service.ledger.database import migrate_ledger
 from service.quality.online.report import quality as quality_of
-from service.quality.online.windows import slice_of
+from service.quality.windows import slice_of
 from service.settings import ServiceSettings
 
 app = typer.Typer()
 
 Facts = dict[str, Any]
 
-InWindow = Annotated[str, typer.Option(help="The last minutes, hours or days: 15m, 24h, 7d.")]
+InWindow = Annotated[str, typer.Option(help="The last minutes, hours, days or weeks: 15m, 24h, 7d, 4w.")]
 InCollection = Annotated[str | None, typer.Option(help="What was searched in this collection only.")]
 
 _RETRIEVAL = {

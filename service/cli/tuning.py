@@ -20,9 +20,9 @@ from service.cli.golden import tell_unreviewed
 from service.cli.options import AsJson, Tenant
 from service.quality.clicks import click_cases, searches
 from service.quality.golden import load_golden
-from service.quality.knowledge.windows import window_of
 from service.quality.observing import Observer, sample
 from service.quality.tuning import LEAST_QUERIES, Fit, Seen, fit, profile_of
+from service.quality.windows import window_of
 from service.runtime import Reading, open_reading
 
 app = typer.Typer()

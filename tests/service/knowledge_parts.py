@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from service.ledger.traces import Trace, write_traces
-from service.quality.knowledge.windows import Window
+from service.quality.windows import Window
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WEEK = Window(NOW - timedelta(days=7), NOW)

@@ -29,7 +29,7 @@ from service.quality.knowledge import gaps as gaps_module
 from service.quality.knowledge.clustering import central, clusters_of
 from service.quality.knowledge.gaps import find_gaps
 from service.quality.knowledge.questions import Reason, failed_questions
-from service.quality.knowledge.windows import window_of
+from service.quality.windows import window_of
 from service.runtime import open_runtime
 from service.settings import ServiceSettings
 from service.tracking.recent import Recent
@@ -72,7 +72,7 @@ def test_a_window_ends_now(text: str, length: timedelta) -> None:
     assert window.end - window.start == length
 
 
-@pytest.mark.parametrize("text", ["", "7", "0d", "7m", "-1d", "7 d", "99999d", "7d\n"])
+@pytest.mark.parametrize("text", ["", "7", "0d", "7y", "-1d", "7 d", "99999d", "7d\n"])
 def test_what_is_no_window_is_said_to_be_none(text: str) -> None:
     with pytest.raises(InvalidRequest, match="24h, 7d or 4w"):
         window_of(text, NOW)

@@ -22,7 +22,7 @@ from service.quality.knowledge.contradictions import Contradictions, find_contra
 from service.quality.knowledge.health import HealthReport, contradictions_among, examine_knowledge, shown_in
 from service.quality.knowledge.inventory import take_inventory
 from service.quality.knowledge.statements import Reading, conflict_of
-from service.quality.knowledge.windows import Window
+from service.quality.windows import Window
 from tests.ingestion.corpora import SCOPE, Bench, markdown, open_bench, settings_for
 from tests.service.http_parts import Keyed, command_environment, problem
 from tests.service.knowledge_parts import WEEK, keep, trace

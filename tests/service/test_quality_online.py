@@ -22,7 +22,7 @@ from service.ledger.tallies import MOST_ROWS, Slice, sampled_scores, searches, t
 from service.quality.online.comparing import Figure
 from service.quality.online.report import Quality, quality
 from service.quality.online.series import series
-from service.quality.online.windows import length_of, slice_of
+from service.quality.windows import length_of, slice_of
 from service.settings import SignalSettings
 from tests.service.http_parts import Keyed, pointers, problem
 from tests.service.ledger_parts import NOW, answer, call, keep, refusal, say, search

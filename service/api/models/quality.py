@@ -12,7 +12,7 @@ from service.ledger.tallies import Slice
 from service.quality.online.report import Quality
 from service.quality.online.series import MOST_BUCKETS, Point, Series
 
-_WINDOW = "minutes, hours or days up to 90d: `15m`, `24h`, `7d`"
+_WINDOW = "minutes, hours, days or weeks up to 90d: `15m`, `24h`, `7d`, `4w`"
 _ONE_COLLECTION = "only what was searched in this collection, or whose best hit is from it"
 
 

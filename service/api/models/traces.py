@@ -14,7 +14,7 @@ from service.api.models.fields import Cursor, Reply, Request
 from service.ledger.feedback import FeedbackRecord
 from service.ledger.model_calls import ModelCall
 from service.ledger.traces import Operation, Sort, Trace, TraceFilter
-from service.quality.online.windows import length_of
+from service.quality.windows import length_of
 
 MAX_PAGE = 100
 WORST_OF = timedelta(days=7)

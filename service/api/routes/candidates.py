@@ -9,20 +9,17 @@ from fastapi import APIRouter, Path, Query, Response
 from service.api.access import Administering, Running
 from service.api.auditing import Audited
 from service.api.models.candidates import CandidateModel, WorstAnswers
-from service.api.models.fields import CollectionName
+from service.api.models.fields import CollectionName, WindowText
 from service.api.problems import RESPONSES
 from service.api.replies import reply
 from service.ledger.audit import Action
 from service.quality.candidates import candidate, worst
-from service.quality.knowledge.windows import WINDOW_PATTERN, window_of
+from service.quality.windows import window_of
 
 router = APIRouter(tags=["quality"], responses=RESPONSES)
 
 MAX_LISTED = 100
 
-WindowText = Annotated[
-    str, Query(pattern=WINDOW_PATTERN, description="the last hours, days or weeks: `24h`, `7d`, `4w`")
-]
 PathTrace = Annotated[str, Path(max_length=64, description="an answer's or a query's id")]
 
 
@@ -31,7 +28,7 @@ def list_candidates(
     principal: Administering,
     runtime: Running,
     acting: Audited,
-    window: WindowText = "7d",
+    window: Annotated[WindowText, Query()] = "7d",
     collection: Annotated[CollectionName | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 20,
     cursor: Annotated[

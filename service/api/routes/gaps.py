@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from ingestion.corpus.scope import Scope
 from service.api.access import Administering, Running
 from service.api.auditing import Audited
-from service.api.models.fields import CollectionName
+from service.api.models.fields import CollectionName, WindowText
 from service.api.models.gaps import GapPage
 from service.api.models.knowledge import KnowledgeReport
 from service.api.problems import RESPONSES
@@ -18,15 +18,12 @@ from service.ledger.audit import Action
 from service.quality.knowledge.gaps import find_gaps
 from service.quality.knowledge.health import contradictions_among, examine_knowledge
 from service.quality.knowledge.inventory import take_inventory
-from service.quality.knowledge.windows import WINDOW_PATTERN, window_of
+from service.quality.windows import window_of
 
 router = APIRouter(tags=["quality"], responses=RESPONSES)
 
 MAX_PAGE = 100
 
-WindowText = Annotated[
-    str, Query(pattern=WINDOW_PATTERN, description="the last hours, days or weeks: `24h`, `7d`, `4w`")
-]
 InCollection = Annotated[
     CollectionName | None,
     Query(description="what was asked in this collection; a search of all of them counts for that of its best hit"),
@@ -44,7 +41,7 @@ def list_gaps(
     principal: Administering,
     runtime: Running,
     acting: Audited,
-    window: WindowText = "7d",
+    window: Annotated[WindowText, Query()] = "7d",
     collection: InCollection = None,
     limit: Limit = 20,
     cursor: Cursor = None,
@@ -65,7 +62,7 @@ def list_gaps(
 def read_knowledge(
     principal: Administering,
     runtime: Running,
-    window: WindowText = "30d",
+    window: Annotated[WindowText, Query()] = "30d",
     collection: OfCollection = None,
     limit: Limit = 20,
     stale_days: StaleDays = 365,

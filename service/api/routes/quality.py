@@ -13,7 +13,7 @@ from service.api.problems import RESPONSES
 from service.api.replies import reply
 from service.quality.online.report import quality
 from service.quality.online.series import series
-from service.quality.online.windows import slice_of
+from service.quality.windows import slice_of
 
 router = APIRouter(tags=["quality"], responses=RESPONSES)
 

@@ -17,7 +17,7 @@ from ingestion.corpus.records import Document, DocumentKey
 from ingestion.corpus.scope import Scope
 from service.quality.knowledge.clustering import BACKGROUND, SAME_QUESTION, central, centred, clusters_of
 from service.quality.knowledge.questions import Question, Reason, failed_questions
-from service.quality.knowledge.windows import Window
+from service.quality.windows import Window
 
 MAX_QUESTIONS = 1_000
 """Different questions that are compared, the most frequent ones: embedding them is what a report costs."""

@@ -18,7 +18,7 @@ from ingestion.corpus.scope import Scope, TenantId
 from service.ledger.tables import traces
 from service.quality.knowledge.contradictions import Contradictions, Progress, find_contradictions
 from service.quality.knowledge.inventory import Inventory, take_inventory
-from service.quality.knowledge.windows import Window
+from service.quality.windows import Window
 
 MAX_OPERATIONS = 200_000
 """Operations of the window that are looked at for what they showed, newest first."""

@@ -18,7 +18,7 @@ from ingestion.corpus.scope import TenantId
 from service.generation.answers import GroundingLabel, RefusalReason
 from service.ledger.tables import feedback, traces
 from service.ledger.traces import Operation
-from service.quality.knowledge.windows import Window
+from service.quality.windows import Window
 from service.retrieval.results import RelevanceLabel
 
 MAX_TRACES = 20_000
