@@ -36,7 +36,7 @@ from ingestion.settings import Settings
 
 BLOCK = 40
 WARM_UP = 100
-REST_S = 0.35
+REST_S = 0.7
 RESAMPLED = 2_000
 GOALS = {50: 1.03, 99: 1.05}
 _COUNTERS = re.compile(r"^(plumbline_ledger_(?:written|dropped)_total\S*) (\S+)$", re.MULTILINE)

@@ -36,7 +36,7 @@ class LedgerSettings(Group):
     mask: bool = Field(True, description="mask secrets and e-mail addresses in what is kept")
     candidates: int = Field(30, ge=0, le=500, description="candidate chunks kept per trace, best first, with scores")
     flush_ms: float = Field(
-        200.0,
+        500.0,
         ge=0,
         le=10_000,
         description="longest time between a response and its trace being in the database: what a killed process loses",

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from ingestion.corpus.scope import TenantId
 from service.api.models.feedback import MAX_PAGE, FeedbackModel, FeedbackPage, FeedbackParameters
@@ -53,7 +53,7 @@ def list_(
     if as_json:
         typer.echo(page.model_dump_json())
         return
-    table = Table("at", "kind", "", "rank", "trace")
+    table = Table("at", "kind", "", "rank", Column("trace", no_wrap=True))
     for one in page.feedback:
         said = " ".join(filter(None, (one.rating, one.outcome, one.text)))
         table.add_row(

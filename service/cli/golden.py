@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import Engine
 
 from ingestion.corpus.database import open_database
@@ -161,7 +161,7 @@ def _show_worst(page: WorstAnswers) -> None:
     if not page.answers:
         err().print("no answer of that time was rated down, corrected, unsupported or refused for no good reason")
         raise typer.Exit(0)
-    table = Table("answer", "asked", "question", "why")
+    table = Table(Column("answer", no_wrap=True), "asked", "question", "why")
     for one in page.answers:
         question = escape(shorten(one.question or "(its words were not kept)", _SHORT, placeholder=" …"))
         table.add_row(one.trace_id, f"{one.at:%Y-%m-%d %H:%M}", question, escape("\n".join(one.reasons)))

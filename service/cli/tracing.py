@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from textwrap import shorten
 from typing import Any
 
 from rich.console import Console
@@ -21,30 +22,17 @@ _STYLES = {
 }
 _LEGS = ("fused", "dense", "sparse", "rerank", "score")
 _SHOWN = 15
+_ASKED = 100
 
 
 def show_list(console: Console, traces: Sequence[Facts]) -> None:
-    """A line for each trace."""
-    names = ("id", "at", "operation", "outcome", "relevance", "grounding", "time")
-    table = Table(
-        *(Column(name, no_wrap=True) for name in names),
-        Column("query", no_wrap=True, overflow="ellipsis"),
-        box=None,
-        pad_edge=False,
-        header_style="dim",
-    )
+    """Two lines for each trace: what became of it, and what was asked. An id is always whole, to be copied."""
     for trace in traces:
-        table.add_row(
-            trace["id"],
-            _moment(trace["at"]),
-            trace["operation"],
-            _tag(trace["outcome"]),
-            _tag(trace["relevance"]),
-            _tag(trace["grounding"]),
-            _ms(trace["total_ms"]),
-            Text(_asked(trace)),
-        )
-    console.print(table)
+        tags = (_tag(trace[name]) for name in ("outcome", "relevance", "grounding") if trace[name])
+        when = (trace["id"], _moment(trace["at"]), trace["operation"])
+        line = Text("  ").join([*map(Text, when), *tags, Text(_ms(trace["total_ms"]), style="dim")])
+        console.print(line, soft_wrap=True)
+        console.print(Text(f"    {shorten(_asked(trace), _ASKED, placeholder=' …')}"), soft_wrap=True)
 
 
 def show_trace(console: Console, trace: Facts) -> None:

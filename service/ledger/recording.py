@@ -71,7 +71,6 @@ class Recorder:
         self._max_pending = settings.max_pending
         self._changed = threading.Condition()
         self._waiting: deque[Callable[[], object]] = deque()
-        self._due = 0.0
         self._taken = self._settled = self._hurry = 0
         self._closed_at: float | None = None
         self._logged: dict[str, float] = {}
@@ -91,9 +90,7 @@ class Recorder:
             else:
                 self._waiting.append(tell)
                 self._taken += 1
-                if len(self._waiting) == 1:
-                    self._due = time.monotonic() + self._wait_s
-                if len(self._waiting) in (1, BATCH):
+                if len(self._waiting) == BATCH or not self._wait_s:
                     self._changed.notify_all()
                 return
         self._drop(reason)
@@ -160,8 +157,9 @@ class Recorder:
                 pause_s = _PAUSES_S[min(self._tries, len(_PAUSES_S)) - 1]
                 self._changed.wait_for(lambda: self._closed_at is not None, pause_s)
             elif not self._told and not self._untold:
-                self._changed.wait_for(lambda: self._waiting or self._closed_at is not None)
-                self._changed.wait_for(self._is_urgent, max(0.0, self._due - time.monotonic()))
+                # It looks by itself: to wake it for a record would cost the request a switch of threads.
+                while not self._waiting and self._closed_at is None:
+                    self._changed.wait(self._wait_s or None)
             while self._waiting and (self._tries or len(self._untold) + len(self._told) < BATCH):
                 self._untold.append(self._waiting.popleft())
             return bool(self._untold or self._told)

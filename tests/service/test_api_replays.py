@@ -150,17 +150,13 @@ def test_a_request_that_failed_may_be_tried_again(service: Service) -> None:
 
 
 def test_what_a_call_cost_is_on_record(service: Service) -> None:
-    def recorded() -> list[Any]:
-        with service.runtime.corpus.database.connect() as connection:
-            return list(connection.execute(select(model_calls).order_by(model_calls.c.at)))
-
     async def work(client: httpx.AsyncClient) -> None:
-        before = len(recorded())
         answer_id = (await _ask(client, "five")).json()["answer_id"]
-        while len(rows := recorded()) < before + len(service.endpoint.bodies):  # written by a thread of its own
-            await asyncio.sleep(0.01)
-        last = rows[-1]
-        assert (last.tenant, last.answer_id, last.purpose) == (DEFAULT_TENANT, answer_id, "answer")
+        assert await asyncio.to_thread(service.runtime.recorder.flush)
+        with service.runtime.corpus.database.connect() as connection:
+            wanted = select(model_calls).where(model_calls.c.answer_id == answer_id)
+            last = connection.execute(wanted).one()
+        assert (last.tenant, last.purpose) == (DEFAULT_TENANT, "answer")
         assert (last.model, last.tier, last.outcome, last.estimated) == ("m", "fast", "ok", False)
         assert (last.prompt_tokens, last.completion_tokens) == (USAGE["prompt_tokens"], USAGE["completion_tokens"])
         shown = (await client.get("/metrics")).text

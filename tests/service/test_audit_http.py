@@ -100,7 +100,7 @@ def calls(folder: Path, trace: str) -> list[Call]:
     document = {"id": "g", "title": "Gateway", "text": RUNBOOK}
     verified = {"answer": "It drains.", "passages": [{"text": "It drains."}]}
     return [
-        Call("POST /v1/documents", "/v1/documents", document, "g"),
+        Call("POST /v1/documents", "/v1/documents?wait_s=60", document, "g"),
         Call("POST /v1/documents/batch", "/v1/documents/batch", {"documents": [document | {"id": "h"}]}, "h"),
         Call("POST /v1/search", "/v1/search", {"query": "zebulon"}),
         Call("POST /v1/context", "/v1/context", {"text": "zebulon", "budget_tokens": 100}),

@@ -62,4 +62,4 @@ class ContextPack:
     dropped: tuple[Dropped, ...]
     relevance: Relevance
     queries_used: tuple[str, ...]
-    results: tuple[SearchResult, ...] = field(default=(), compare=False)
+    results: tuple[SearchResult, ...] = field(default=(), compare=False, repr=False)
