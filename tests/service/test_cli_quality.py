@@ -73,7 +73,7 @@ def test_a_window_that_is_none(environment: dict[str, str]) -> None:
     refused = run(environment, "quality", "--window", "yesterday")
 
     assert refused.exit_code == 2
-    assert "15m, 24h or 7d" in refused.stderr
+    assert "15m, 24h, 7d or 4w" in refused.stderr
 
 
 def test_over_a_service(environment: dict[str, str], keyless_url: str) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from ingestion.corpus.database import open_database
 from service.ledger.tables import model_calls, traces
-from service.settings import LedgerSettings, LLMSettings, ServiceSettings
+from service.settings import AuditSettings, LedgerSettings, LLMSettings, ServiceSettings
 from tests.chat_endpoint import Do, Reply, line, running_endpoint, saying, streaming
 from tests.service.http_parts import POLICY, RUNBOOK, add, events_of, serving, settings_for
 
@@ -99,7 +99,9 @@ def test_no_trace_is_lost_when_the_service_is_killed(tmp_path: Path, models_dir:
     model = Model()
     with running_endpoint(model.reply) as endpoint:
         llm = LLMSettings(base_url=endpoint.url, model="m", max_retries=0)
-        settings = settings_for(tmp_path / "data", models_dir, llm=llm, ledger=ledger)
+        # The counter counts records of every kind: without those of the audit log it tells of these only.
+        audit = AuditSettings(questions=by == "clock")
+        settings = settings_for(tmp_path / "data", models_dir, llm=llm, ledger=ledger, audit=audit)
         with serving(settings) as (url, process), httpx.Client(base_url=url, timeout=90) as client:
             add(client, {"id": "gateway", "title": "Gateway 502", "text": RUNBOOK}, {"id": "billing", "text": POLICY})
             ids = ask(client)
