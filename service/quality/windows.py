@@ -12,6 +12,8 @@ from ingestion.errors import InvalidRequest
 from service.ledger.tallies import Slice
 
 WINDOW_PATTERN: Final = r"^[1-9][0-9]{0,6}[mhdw]$"
+WINDOW_FORM: Final = "minutes, hours, days or weeks up to 90d: `15m`, `24h`, `7d`, `4w`"
+"""How a window is written, for those who are to write one."""
 _UNITS: Final = {
     "m": timedelta(minutes=1),
     "h": timedelta(hours=1),

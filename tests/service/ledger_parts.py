@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, insert
 
-from ingestion.corpus.database import write_transaction
+from ingestion.corpus.database import open_database, write_transaction
+from ingestion.settings import Settings
+from service.ledger.database import migrate_ledger
 from service.ledger.model_calls import ModelCall
 from service.ledger.tables import feedback, model_calls
 from service.ledger.traces import Trace, write_traces
@@ -18,6 +20,14 @@ NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 PASSAGES = [
     {"chunk_id": f"c{rank}", "document": "d", "uri": f"{rank}.md", "title": "", "score": 1 / rank} for rank in (1, 2, 3)
 ]
+
+
+def open_ledger(settings: Settings) -> Iterator[Engine]:
+    """A database with the tables of the ledger, closed at the end."""
+    engine = open_database(settings)
+    migrate_ledger(engine)
+    yield engine
+    engine.dispose()
 
 
 def search(at: datetime = NOW, **values: Any) -> Trace:

@@ -11,15 +11,14 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, Table, func, insert, select
 
-from ingestion.corpus.database import open_database
 from ingestion.errors import BackendUnavailable
 from ingestion.settings import Settings
-from service.ledger.database import migrate_ledger
 from service.ledger.metrics import Metrics
 from service.ledger.retention import BATCH, Retention
 from service.ledger.tables import feedback, model_calls, traces
 from service.settings import LedgerSettings
 from service.tracking.housekeeping import Duty, keeping
+from tests.service.ledger_parts import open_ledger
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SOON_S = 0.001
@@ -67,19 +66,12 @@ def test_a_bug_ends_its_own_duty_only_and_is_told() -> None:
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[Engine]:
-    yield from _open(Settings(data_dir=tmp_path))
+    yield from open_ledger(Settings(data_dir=tmp_path))
 
 
 @pytest.fixture
 def postgres(tmp_path: Path, postgres_url: str) -> Iterator[Engine]:
-    yield from _open(Settings(data_dir=tmp_path, database_url=SecretStr(postgres_url)))
-
-
-def _open(settings: Settings) -> Iterator[Engine]:
-    engine = open_database(settings)
-    migrate_ledger(engine)
-    yield engine
-    engine.dispose()
+    yield from open_ledger(Settings(data_dir=tmp_path, database_url=SecretStr(postgres_url)))
 
 
 def _fill(engine: Engine, table: Table, days: int, rows: int = 1) -> None:

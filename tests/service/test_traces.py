@@ -13,34 +13,26 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import Engine, insert
 
-from ingestion.corpus.database import open_database, write_transaction
+from ingestion.corpus.database import write_transaction
 from ingestion.corpus.scope import TenantId
 from ingestion.errors import InvalidRequest, NotFound
 from ingestion.settings import Settings
-from service.ledger.database import migrate_ledger
 from service.ledger.model_calls import ModelCall, write_model_calls
 from service.ledger.tables import feedback, traces
 from service.ledger.traces import Operation, Sort, Trace, TraceFilter, Traces, row_of, write_traces
-from tests.service.ledger_parts import NOW, answer, search
+from tests.service.ledger_parts import NOW, answer, open_ledger, search
 
 ACME = TenantId("acme")
 
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[Engine]:
-    yield from _open(Settings(data_dir=tmp_path))
+    yield from open_ledger(Settings(data_dir=tmp_path))
 
 
 @pytest.fixture
 def postgres(tmp_path: Path, postgres_url: str) -> Iterator[Engine]:
-    yield from _open(Settings(data_dir=tmp_path, database_url=SecretStr(postgres_url)))
-
-
-def _open(settings: Settings) -> Iterator[Engine]:
-    engine = open_database(settings)
-    migrate_ledger(engine)
-    yield engine
-    engine.dispose()
+    yield from open_ledger(Settings(data_dir=tmp_path, database_url=SecretStr(postgres_url)))
 
 
 def write(engine: Engine, *records: Trace) -> None:

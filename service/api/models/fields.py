@@ -12,18 +12,13 @@ from pydantic_core import PydanticCustomError
 
 from ingestion.corpus.records import MetadataValue
 from ingestion.corpus.scope import PUBLIC_READER
-from service.quality.windows import WINDOW_PATTERN
+from service.quality.windows import WINDOW_FORM, WINDOW_PATTERN
 
 MAX_COLLECTIONS = 100
 MAX_LABELS = 100
 MAX_METADATA = 100
 
-WindowText = Annotated[
-    str,
-    Field(
-        pattern=WINDOW_PATTERN, description="the last minutes, hours, days or weeks up to 90d: `15m`, `24h`, `7d`, `4w`"
-    ),
-]
+WindowText = Annotated[str, Field(pattern=WINDOW_PATTERN, description=f"the last {WINDOW_FORM}")]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -11,8 +11,8 @@ from service.api.models.fields import CollectionName, Reply, Request
 from service.ledger.tallies import Slice
 from service.quality.online.report import Quality
 from service.quality.online.series import MOST_BUCKETS, Point, Series
+from service.quality.windows import WINDOW_FORM
 
-_WINDOW = "minutes, hours, days or weeks up to 90d: `15m`, `24h`, `7d`, `4w`"
 _ONE_COLLECTION = "only what was searched in this collection, or whose best hit is from it"
 
 
@@ -104,7 +104,7 @@ class FindingModel(_Read):
 class QualityParameters(Request):
     """Which window, and of what."""
 
-    window: str = Field("24h", max_length=10, description=_WINDOW, examples=["24h"])
+    window: str = Field("24h", max_length=10, description=WINDOW_FORM, examples=["24h"])
     collection: CollectionName | None = Field(None, description=_ONE_COLLECTION)
 
 
